@@ -1,0 +1,31 @@
+/**
+ * What a detector is. Synchronous on purpose: no I/O, no clock, no randomness; the same batches in give the same findings out,
+ * whatever the batch boundaries. `restore(snapshot())` continues identically. One instance serves one partition.
+ */
+import type { z } from 'zod'
+import type { Batch, Finding } from '../model.ts'
+import type { ResidualBoard } from './residuals.ts'
+
+export type Emit = (finding: Finding) => void
+
+export interface Detector {
+  /** Looks at the kinds of batch it knows and ignores the others. Windows close on `tick`, never on a timer. */
+  detect(batch: Batch, emit: Emit): void
+  /** A version byte, then whatever the detector likes; integers and floats little-endian. */
+  snapshot(): Uint8Array
+  /** Throws a PermanentError naming the versions when the bytes are of a newer version than it knows. */
+  restore(bytes: Uint8Array): void
+}
+
+export interface DetectorContext {
+  readonly partition: number
+  /** Standardised residuals of everything watched, for detectors that look at a whole service at once. */
+  readonly residuals: ResidualBoard
+}
+
+/** One file exports one of these; one line in the registry makes it known. */
+export interface DetectorKind<Config> {
+  readonly name: string
+  readonly config: z.ZodType<Config>
+  create(config: Config, context: DetectorContext): Detector
+}
