@@ -281,3 +281,9 @@ export interface Notice {
   /** How often sending it was tried before: above 0 the receiver may already have it. */
   readonly attempts: number
 }
+
+/** A notice as decided, before the outbox owns it. */
+export type PlannedNotice = Omit<Notice, 'externalId' | 'attempts'>
+
+/** Decides what to tell whom when an incident changes; `before` is undefined when it is new. Pure. */
+export type PlanNotices = (before: Incident | undefined, after: Incident, atMs: number) => readonly PlannedNotice[]
