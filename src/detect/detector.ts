@@ -4,6 +4,7 @@
  */
 import type { z } from 'zod'
 import type { Batch, Finding } from '../model.ts'
+import type { Autoencoder } from './autoencoder.ts'
 import type { ResidualBoard } from './residuals.ts'
 
 export type Emit = (finding: Finding) => void
@@ -15,13 +16,21 @@ export interface Detector {
   snapshot(): Uint8Array
   /** Throws a PermanentError naming the versions when the bytes are of a newer version than it knows. */
   restore(bytes: Uint8Array): void
+  /** How much it watches and what it had to refuse, for Tocsin's own metrics: few names, always the same ones. */
+  counts?(): Readonly<Record<string, number>>
 }
 
 export interface DetectorContext {
   readonly partition: number
   /** Standardised residuals of everything watched, for detectors that look at a whole service at once. */
   readonly residuals: ResidualBoard
+  /** Trained models by the name the config gives them, read from disk before any detector is created. */
+  readonly models?: ReadonlyMap<string, Autoencoder>
+  /** Told every vector the service detector scores, to train on; the array is the detector's and is overwritten afterwards. */
+  readonly vectors?: VectorSink
 }
+
+export type VectorSink = (service: string, timeMs: number, vector: Float32Array) => void
 
 /** One file exports one of these; one line in the registry makes it known. */
 export interface DetectorKind<Config> {

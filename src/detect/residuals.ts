@@ -3,6 +3,7 @@
  * Series, log and span detectors write to it as they score; the service detector reads one vector per service and tick.
  * A slot keeps the residual of largest size since the last read, so that a vector costs the same for 5 series and for 5,000.
  */
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 /** The fixed features of a service. Order is part of the model format: append only. */
 export const FEATURES = [
@@ -30,5 +31,24 @@ export class ResidualBoard {
   drain(read: (service: string, vector: Float32Array) => void): void {
     for (const service of [...this.#vectors.keys()].sort()) read(service, this.#vectors.get(service)!)
     this.#vectors.clear()
+  }
+
+  /** What was observed since the last read. */
+  snapshot(to: SnapshotWriter): void {
+    to.u32(this.#vectors.size)
+    for (const [service, vector] of this.#vectors) {
+      to.string(service)
+      to.column(vector)
+    }
+  }
+
+  restore(from: SnapshotReader): void {
+    this.#vectors.clear()
+    for (let left = from.count(8); left > 0; left--) {
+      const service = from.string()
+      const vector = new Float32Array(FEATURES.length)
+      vector.set(from.f32s().subarray(0, FEATURES.length))
+      this.#vectors.set(service, vector)
+    }
   }
 }

@@ -1,0 +1,175 @@
+/**
+ * The composition root: turns a configuration and a set of roles into a running process, and stops it so that nothing is lost.
+ * This and config.ts are the only places that read the clock or make things random; everything below is handed what it needs.
+ */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import fastify, { type FastifyInstance } from 'fastify'
+import type { Config } from './config.ts'
+import { startCorrelateStage } from './correlate/stage.ts'
+import { loadModels } from './detect/model-files.ts'
+import { startDetectStage } from './detect/stage.ts'
+import { createDoors } from './ingest/doors.ts'
+import type { Door } from './ingest/door.ts'
+import { registerDoors } from './ingest/http.ts'
+import { startKafkaSources } from './ingest/kafka-source.ts'
+import type { PlanNotices } from './model.ts'
+import { planNotices } from './notify/routing.ts'
+import { createNotifyStage, type NotifyStage } from './notify/outbox.ts'
+import type { Db } from './store/db.ts'
+import { migrate } from './store/migrate.ts'
+import { openPglite } from './store/pglite.ts'
+import { openPostgres } from './store/postgres.ts'
+import type { Telemetry } from './telemetry.ts'
+import { createEmbeddedTransport } from './transport/embedded.ts'
+import { createKafkaTransport } from './transport/kafka.ts'
+import { topicsWith } from './transport/topics.ts'
+import type { Transport } from './transport/transport.ts'
+import { registerPages } from './web/server.ts'
+
+export const ROLES = ['ingest', 'detect', 'correlate', 'notify', 'web'] as const
+export type Role = (typeof ROLES)[number]
+
+export interface AppOptions {
+  readonly config: Config
+  readonly roles: readonly Role[]
+  readonly telemetry: Telemetry
+  /** False: time only passes when the door is told so, as a replay does. */
+  readonly liveTicks?: boolean
+  /** Where the console channel and dry runs print. */
+  readonly print?: (text: string) => void
+  /** Taps the doors, for the recorder. */
+  readonly wrapDoor?: (door: Door) => Door
+}
+
+export interface App {
+  /** Where it listens. */
+  readonly url: string
+  readonly door: Door | undefined
+  readonly db: Db | undefined
+  readonly notify: NotifyStage | undefined
+  /** Takes no more, finishes what it took, saves what it knows. */
+  stop(): Promise<void>
+}
+
+/** Starts the roles of one process; when one of them cannot start, those already started are stopped and the reason is thrown. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, telemetry } = options
+  const roles = new Set(options.roles)
+  const cleanup: (() => Promise<unknown>)[] = []
+  const stop = async () => {
+    for (let undo = cleanup.pop(); undo !== undefined; undo = cleanup.pop()) {
+      await undo().catch((error: unknown) => telemetry.log.error({ event: 'stop_failed', err: error }, 'a part did not stop cleanly'))
+    }
+  }
+  try {
+    return await start(options, roles, cleanup, stop)
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (() => Promise<unknown>)[], stop: () => Promise<void>): Promise<App> {
+  const { config, telemetry, print = (text) => process.stdout.write(text) } = options
+  const clock = () => Date.now()
+  const readiness: (() => Promise<unknown>)[] = []
+
+  const needsStore = [...roles].some((role) => role !== 'ingest')
+  const db = needsStore ? await openStore(config) : undefined
+  if (db !== undefined) {
+    cleanup.push(async () => db[Symbol.asyncDispose]())
+    await migrate(db)
+    readiness.push(() => db.query('select 1'))
+  }
+
+  const http = fastify({ loggerInstance: telemetry.log.child({}, { level: 'warn' }), bodyLimit: config.ingest.limits.maxBodyBytes, forceCloseConnections: 'idle' })
+  cleanup.push(() => http.close())
+  registerHealth(http, telemetry, readiness)
+
+  const topics = topicsWith(config.kafka.topicPrefix)
+  const needsTransport = roles.has('ingest') || roles.has('detect') || roles.has('correlate')
+  const transport = needsTransport ? await openTransport(config, telemetry, clock) : undefined
+  const partitions = config.transport === 'kafka' ? config.kafka.partitions : 1
+  if (transport !== undefined) {
+    cleanup.push(async () => transport[Symbol.asyncDispose]())
+    await transport.ensureTopic(topics.telemetry, partitions)
+    await transport.ensureTopic(topics.findings, 1)
+    await transport.ensureTopic(topics.deadLetters, 1)
+  }
+
+  const address = `http://${config.http.host}:${config.http.port}`
+  const publicUrl = config.http.publicUrl === '' ? address : config.http.publicUrl.replace(/\/+$/, '')
+  const plan: PlanNotices = planNotices(config.notify)
+
+  if (roles.has('correlate')) {
+    const stage = await startCorrelateStage({ transport: transport!, topics, db: db!, config: config.correlate, telemetry, planNotices: plan })
+    cleanup.push(async () => stage[Symbol.asyncDispose]())
+  }
+  if (roles.has('detect')) {
+    const models = loadModels(config.detect, telemetry.log)
+    const stage = await startDetectStage({ transport: transport!, topics, db: db!, config: config.detect, telemetry, models })
+    cleanup.push(async () => stage[Symbol.asyncDispose]())
+  }
+  let notify: NotifyStage | undefined
+  if (roles.has('notify')) {
+    notify = createNotifyStage({ db: db!, config: config.notify, telemetry, owner: `${hostname()}:${process.pid}:${randomUUID()}`, publicUrl, print })
+    const stage = notify
+    cleanup.push(() => stage.stop())
+  }
+  if (roles.has('web')) await registerPages(http, { db: db!, planNotices: plan, telemetry, clock, token: config.http.token })
+
+  let door: Door | undefined
+  if (roles.has('ingest')) {
+    door = createDoors({ transport: transport!, topics, config: config.ingest, telemetry, clock })
+    if (options.wrapDoor !== undefined) door = options.wrapDoor(door)
+    registerDoors(http, door, { limits: config.ingest.limits, token: config.http.token, clock })
+    const sources = await startKafkaSources({ transport: transport!, topics, door, config: config.ingest, telemetry, clock })
+    cleanup.push(async () => sources[Symbol.asyncDispose]())
+    if (options.liveTicks ?? true) cleanup.push(startTicks(door, config.ingest.tickMs, clock, telemetry))
+  }
+
+  const url = await http.listen({ host: config.http.host, port: config.http.port })
+  return { url, door, db, notify, stop }
+}
+
+async function openStore(config: Config): Promise<Db> {
+  return config.store === 'postgres' ? openPostgres(config.postgres) : openPglite({ dataDir: config.dataDir })
+}
+
+async function openTransport(config: Config, telemetry: Telemetry, clock: () => number): Promise<Transport> {
+  return config.transport === 'kafka' ? createKafkaTransport(config.kafka, { telemetry, clock }) : createEmbeddedTransport({ clock })
+}
+
+function registerHealth(http: FastifyInstance, telemetry: Telemetry, readiness: readonly (() => Promise<unknown>)[]): void {
+  http.get('/-/healthy', async () => 'Tocsin is healthy.\n')
+  http.get('/-/ready', async (_, reply) => {
+    try {
+      await Promise.all(readiness.map((check) => check()))
+      return 'Tocsin is ready.\n'
+    } catch (error) {
+      telemetry.log.warn({ event: 'not_ready', err: error }, 'not ready: the store does not answer')
+      return reply.code(503).send('Tocsin is not ready: the store does not answer.\n')
+    }
+  })
+  http.get('/metrics', async (_, reply) => reply.type(telemetry.registry.contentType).send(await telemetry.registry.metrics()))
+}
+
+/** Sends a tick every `tickMs`, one at a time; answers how to stop. */
+function startTicks(door: Door, tickMs: number, clock: () => number, telemetry: Telemetry): () => Promise<void> {
+  const failed = telemetry.happening({ name: 'tick_failed', help: 'A tick could not be published; time stands still for detection.', level: 'warn' })
+  let underWay: Promise<void> = Promise.resolve()
+  let busy = false
+  const timer = setInterval(() => {
+    if (busy) return
+    busy = true
+    underWay = door
+      .tick(clock())
+      .catch((error: unknown) => failed({}, { err: error }))
+      .finally(() => (busy = false))
+  }, tickMs)
+  return async () => {
+    clearInterval(timer)
+    await underWay
+  }
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/env node
+/**
+ * The command line: parses arguments, starts what was asked for, and turns every failure into one clear message and an exit code
+ * (0 done, 1 failed, 2 used wrongly).
+ */
+import { readFileSync } from 'node:fs'
+import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { parse as parseYaml } from 'yaml'
+import { ROLES, type Role } from './app.ts'
+import { loadConfig, type Config, type Overrides } from './config.ts'
+import { ConfigError, messageOf } from './errors.ts'
+
+const USAGE = `Tocsin: one fault, one page, with the probable cause.
+
+  tocsin run      start it, ready for real senders     [--role ingest,detect,correlate,notify,web]
+  tocsin demo     replay the recorded outage and show the incidents   [--json] [--exit] [--recording FOLDER]
+  tocsin replay   FOLDER: play a recording through the pipeline, as fast as it can   [--json]
+  tocsin record   FOLDER: keep what arrives at the doors, to be replayed
+  tocsin train    train the service model   [--recording FOLDER] [--out models/NAME]
+  tocsin config   check | example | schema
+  tocsin version
+
+  --config FILE      read this YAML file (default: the one named by TOCSIN_CONFIG, else none)
+  --set KEY=VALUE    set one key, as in --set http.port=8080; may be repeated
+  --debug            show the stack of an unexpected error
+`
+
+/** Used wrongly: shown with a hint to the usage, exit code 2. */
+class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+const COMMON = { config: { type: 'string' }, set: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' }, debug: { type: 'boolean' } } as const
+
+function parse<const T extends NonNullable<ParseArgsConfig['options']>>(args: string[], options: T) {
+  try {
+    return parseArgs({ args, options: { ...COMMON, ...options }, allowPositionals: true, strict: true })
+  } catch (error) {
+    throw new UsageError(messageOf(error), { cause: error })
+  }
+}
+
+function overridesOf(pairs: readonly string[] = []): Overrides {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at < 1) throw new UsageError(`--set takes KEY=VALUE, not ${JSON.stringify(pair)}`)
+      return [pair.slice(0, at), parseYaml(pair.slice(at + 1)) as unknown]
+    }),
+  )
+}
+
+function configOf(values: { readonly config?: string | undefined; readonly set?: string[] | undefined }, defaults: Overrides = {}): Config {
+  return loadConfig(values.config, { ...defaults, ...overridesOf(values.set) })
+}
+
+function rolesOf(text: string | undefined): readonly Role[] {
+  if (text === undefined) return ROLES
+  const names = text.split(',').map((name) => name.trim())
+  for (const name of names) {
+    if (!ROLES.includes(name as Role)) throw new UsageError(`--role: there is no role ${JSON.stringify(name)}; the roles are ${ROLES.join(', ')}`)
+  }
+  return names as Role[]
+}
+
+function only(positionals: readonly string[], what: string): string {
+  if (positionals.length !== 1) throw new UsageError(`give exactly one ${what}`)
+  return positionals[0]!
+}
+
+const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
+  async run(args) {
+    const { values } = parse(args, { role: { type: 'string' } })
+    const { run } = await import('./commands.ts')
+    await run(configOf(values), rolesOf(values.role))
+  },
+  async demo(args) {
+    const { values } = parse(args, { json: { type: 'boolean' }, exit: { type: 'boolean' }, recording: { type: 'string' } })
+    const { demo, DEMO_DEFAULTS } = await import('./demo.ts')
+    await demo(configOf(values, DEMO_DEFAULTS), { json: values.json === true, exit: values.exit === true, recording: values.recording })
+  },
+  async replay(args) {
+    const { values, positionals } = parse(args, { json: { type: 'boolean' } })
+    const { replayCommand, REPLAY_DEFAULTS } = await import('./demo.ts')
+    await replayCommand(configOf(values, REPLAY_DEFAULTS), { json: values.json === true, recording: only(positionals, 'FOLDER to replay') })
+  },
+  async record(args) {
+    const { values, positionals } = parse(args, {})
+    const { record } = await import('./commands.ts')
+    await record(configOf(values), only(positionals, 'FOLDER to write to'))
+  },
+  async train(args) {
+    const { values } = parse(args, { recording: { type: 'string' }, vectors: { type: 'string' }, out: { type: 'string' }, seed: { type: 'string' } })
+    const { train } = await import('./commands.ts')
+    await train(configOf(values), { recording: values.recording, vectors: values.vectors, out: values.out ?? 'models/service', seed: Number(values.seed ?? 1) })
+  },
+  async config(args) {
+    const { values, positionals } = parse(args, {})
+    const { configExample, configJsonSchema } = await import('./config-docs.ts')
+    const what = positionals[0] ?? 'check'
+    if (what === 'example') process.stdout.write(configExample())
+    else if (what === 'schema') process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`)
+    else if (what === 'check') {
+      configOf(values)
+      process.stdout.write('The configuration is valid.\n')
+    } else throw new UsageError(`tocsin config takes check, example or schema, not ${JSON.stringify(what)}`)
+  },
+  async version() {
+    const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+    process.stdout.write(`${manifest.version}\n`)
+  },
+}
+
+async function main(argv: string[]): Promise<void> {
+  const [name = 'help', ...args] = argv
+  if (['help', '--help', '-h'].includes(name) || args.includes('--help') || args.includes('-h')) {
+    process.stdout.write(USAGE)
+    return
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}; the commands are ${Object.keys(COMMANDS).join(', ')}`)
+  await command(args)
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  if (error instanceof UsageError) {
+    process.stderr.write(`tocsin: ${error.message}\nRun tocsin --help to see how it is used.\n`)
+    process.exitCode = 2
+  } else {
+    process.stderr.write(`tocsin: ${error instanceof ConfigError ? error.message : failureText(error)}\n`)
+    process.exitCode = 1
+  }
+  // A part that was started and failed half-way must not keep the process up.
+  setTimeout(() => process.exit(), 5_000).unref()
+}
+
+/** The message with what lies under it; the stack only with --debug. */
+function failureText(error: unknown): string {
+  if (process.argv.includes('--debug') && error instanceof Error) return error.stack ?? error.message
+  const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : ''
+  return `${messageOf(error)}${cause}`
+}

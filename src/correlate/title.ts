@@ -1,0 +1,92 @@
+/**
+ * What an incident is called and who feels what, from the anomalies and alerts that are felt. Every number in it is one of an anomaly.
+ */
+import type { Alert, Anomaly, Severity } from '../model.ts'
+import { alertPages, severityOfAnomaly, severityRank, worse } from './severity.ts'
+import type { Graph } from './topology.ts'
+import { clip, failingShare, formatDuration, formatPercent, formatValue, latencyMs, listed, named } from './wording.ts'
+
+export interface Impression {
+  readonly title: string
+  readonly impact: string
+  readonly severity: Severity
+  /** Worst first. */
+  readonly services: readonly string[]
+}
+
+interface Felt {
+  readonly service: string
+  readonly severity: Severity
+  readonly isEntry: boolean
+  readonly isAlert: boolean
+  readonly score: number
+  readonly id: string
+  readonly text: string
+}
+
+/** `anomalies` and `alerts` are those of the incident, over or not: an incident is named after the worst of its life. */
+export function impressionOf(anomalies: readonly Anomaly[], alerts: readonly Alert[], graph: Graph): Impression {
+  const felt: Felt[] = []
+  for (const anomaly of anomalies) {
+    if (!anomaly.impact) continue
+    const isEntry = graph.isEntry(anomaly.service)
+    const score = Number.isFinite(anomaly.score) ? anomaly.score : 0
+    felt.push({ service: anomaly.service, severity: severityOfAnomaly(anomaly, isEntry), isEntry, isAlert: false, score, id: anomaly.id, text: symptomText(anomaly) })
+  }
+  for (const alert of alerts) {
+    if (!alertPages(alert)) continue
+    const text = clip(alert.summary === '' ? alert.name : alert.summary, 140)
+    felt.push({ service: alert.service, severity: alert.severity, isEntry: graph.isEntry(alert.service), isAlert: true, score: 0, id: alert.id, text })
+  }
+  felt.sort(worstFirst)
+  const worst = felt[0]
+  const services = [...new Set(felt.map((one) => one.service).filter((service) => service !== ''))]
+  if (worst === undefined) return { title: 'Nothing is felt', impact: '', severity: 'info', services }
+  return {
+    title: titled(worst),
+    impact: impactText(felt, worst, services),
+    severity: felt.reduce<Severity>((severity, one) => worse(severity, one.severity), 'info'),
+    services,
+  }
+}
+
+/** What people outside feel comes before what services feel of each other, what was measured before what another system says. */
+function worstFirst(a: Felt, b: Felt): number {
+  return (
+    severityRank(b.severity) - severityRank(a.severity) ||
+    Number(b.isEntry) - Number(a.isEntry) ||
+    Number(a.isAlert) - Number(b.isAlert) ||
+    b.score - a.score ||
+    (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+  )
+}
+
+function titled(felt: Felt): string {
+  return clip(felt.service === '' ? felt.text : `${named(felt.service)}: ${felt.text}`, 200)
+}
+
+function impactText(felt: readonly Felt[], worst: Felt, services: readonly string[]): string {
+  const who = worst.isEntry ? `Users of ${named(worst.service)} feel it` : worst.service === '' ? 'An alert says so' : `Callers of ${named(worst.service)} feel it`
+  const alsoHere = felt.find((one) => one.service === worst.service && !one.isAlert && one.text !== worst.text)
+  const others = services.filter((service) => service !== worst.service)
+  const also = others.length === 0 ? '' : ` Also affected: ${listed(others, 5)}.`
+  return `${who}: ${worst.text}${alsoHere === undefined ? '' : `; ${alsoHere.text}`}.${also}`
+}
+
+/** `38 % of requests fail (normally 0.2 %)`, `p95 latency 1.9 s (normally 85 ms)`. */
+export function symptomText(anomaly: Anomaly): string {
+  const share = failingShare(anomaly, anomaly.observed)
+  if (share !== undefined) {
+    const normally = failingShare(anomaly, anomaly.expected)
+    return `${formatPercent(share)} of requests fail${normally === undefined ? '' : ` (normally ${formatPercent(normally)})`}`
+  }
+  const ms = latencyMs(anomaly, anomaly.observed)
+  if (ms !== undefined) {
+    const quantile = /\bp\d{2,3}\b/i.exec(anomaly.subject)?.[0].toLowerCase()
+    const normally = latencyMs(anomaly, anomaly.expected)
+    const usual = normally === undefined ? '' : ` (normally ${formatDuration(normally)})`
+    return `${quantile === undefined ? '' : `${quantile} `}latency ${formatDuration(ms)}${usual}`
+  }
+  const usual = Number.isFinite(anomaly.expected) ? ` (normally ${formatValue(anomaly.expected, anomaly.unit)})` : ''
+  return `${clip(anomaly.subject, 100)} ${formatValue(anomaly.observed, anomaly.unit)}${usual}`
+}

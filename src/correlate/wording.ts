@@ -1,0 +1,101 @@
+/**
+ * Numbers, spans of time and names as people read them: two or three significant digits, a unit, no markup. Text from telemetry is
+ * clipped and stripped of control characters here, before it gets into a title or a sentence.
+ */
+import type { Anomaly } from '../model.ts'
+
+/** Two significant digits below 10, three above; whole numbers from 100 on, with thousands separated. */
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) return 'unknown'
+  const size = Math.abs(value)
+  if (size >= 100) return groupThousands(Math.round(value))
+  if (size === 0) return '0'
+  const digits = Number(value.toPrecision(size < 10 ? 2 : 3))
+  return size < 1e-4 ? value.toExponential(1) : String(digits)
+}
+
+export function formatPercent(share: number): string {
+  return `${formatNumber(share * 100)} %`
+}
+
+export function formatDuration(ms: number): string {
+  if (!Number.isFinite(ms)) return 'unknown'
+  const size = Math.abs(ms)
+  if (size < 1000) return `${formatNumber(ms)} ms`
+  if (size < 120_000) return `${formatNumber(ms / 1000)} s`
+  if (size < 2 * 3_600_000) return `${Math.round(ms / 60_000)} min`
+  return `${formatNumber(ms / 3_600_000)} h`
+}
+
+/** `1.9 s`, `38 %`, `512 MB`, `12 /s`. */
+export function formatValue(value: number, unit: string): string {
+  const ms = millisecondsPer(unit)
+  if (ms !== undefined) return formatDuration(value * ms)
+  if (isShare(unit)) return formatPercent(value)
+  if (unit === '%') return `${formatNumber(value)} %`
+  if (unit === 'bytes' || unit === 'By') return formatBytes(value)
+  return unit === '' ? formatNumber(value) : `${formatNumber(value)} ${clip(unit, 20)}`
+}
+
+/** How many milliseconds one of these is; undefined when it is no unit of time. */
+export function millisecondsPer(unit: string): number | undefined {
+  if (unit === 'ms' || unit === 'milliseconds') return 1
+  if (unit === 's' || unit === 'seconds') return 1000
+  if (unit === 'us' || unit === 'µs' || unit === 'microseconds') return 1e-3
+  if (unit === 'ns' || unit === 'nanoseconds') return 1e-6
+  return undefined
+}
+
+export function isShare(unit: string): boolean {
+  return unit === 'ratio' || unit === 'share' || unit === 'fraction'
+}
+
+/** The share of requests that fail, when the anomaly is about such a share. */
+export function failingShare(anomaly: Anomaly, value: number): number | undefined {
+  if (anomaly.symptom !== 'errors' || !Number.isFinite(value)) return undefined
+  if (anomaly.unit === '%') return value / 100
+  return isShare(anomaly.unit) || (anomaly.unit === '' && value >= 0 && value <= 1) ? value : undefined
+}
+
+/** Latency in milliseconds, when the anomaly is about that. */
+export function latencyMs(anomaly: Anomaly, value: number): number | undefined {
+  const ms = anomaly.symptom === 'latency' && Number.isFinite(value) ? millisecondsPer(anomaly.unit) : undefined
+  return ms === undefined ? undefined : value * ms
+}
+
+const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
+
+/** One line of at most `maxChars` characters. Cut by code point, so that no half of a pair is left. */
+export function clip(text: string, maxChars: number): string {
+  const line = text.slice(0, 4 * maxChars).replace(CONTROL, ' ').trim()
+  if (line.length <= maxChars) return line
+  return `${[...line].slice(0, maxChars - 1).join('')}…`
+}
+
+/** A service's name inside a sentence. */
+export function named(service: string): string {
+  return service === '' ? 'an unnamed service' : clip(service, 80)
+}
+
+/** `a, b and 3 more`. */
+export function listed(names: readonly string[], atMost = 3): string {
+  const shown = names.slice(0, atMost).map(named)
+  const more = names.length - shown.length
+  if (more > 0) return `${shown.join(', ')} and ${more} more`
+  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)!}`
+}
+
+function formatBytes(value: number): string {
+  const units = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
+  let size = value
+  let unit = 0
+  while (Math.abs(size) >= 1000 && unit < units.length - 1) {
+    size /= 1000
+    unit++
+  }
+  return `${formatNumber(size)} ${units[unit]!}`
+}
+
+function groupThousands(value: number): string {
+  return String(value).replace(/(?<=\d)(?=(?:\d{3})+$)/g, ',')
+}

@@ -1,0 +1,24 @@
+/**
+ * The detectors there are. A line here makes one known: its configuration, its place in a checkpoint and its turn follow from it.
+ * The order is the order in which they see a batch; the service detector reads what the others wrote and comes last.
+ */
+import type { DetectorKind } from './detector.ts'
+import { logsDetector } from './logs.ts'
+import { seriesDetector } from './series.ts'
+import { serviceDetector } from './service.ts'
+import { spansDetector } from './spans.ts'
+
+export const DETECTORS = {
+  series: seriesDetector,
+  logs: logsDetector,
+  spans: spansDetector,
+  service: serviceDetector,
+} as const
+
+export type DetectorName = keyof typeof DETECTORS
+export type DetectorConfigs = { [Name in DetectorName]: (typeof DETECTORS)[Name] extends DetectorKind<infer Config> ? Config : never }
+
+/** The same with their types forgotten: each is only ever given the configuration that its own schema made. */
+export function detectorKinds(): readonly (readonly [name: DetectorName, kind: DetectorKind<unknown>])[] {
+  return Object.entries(DETECTORS) as unknown as readonly (readonly [DetectorName, DetectorKind<unknown>])[]
+}

@@ -1,0 +1,435 @@
+/**
+ * Watches metrics. Counters become rates, histograms latency quantiles, status labels error ratios, gauges stay; each is held
+ * against its own seasonal baseline and told as an anomaly when it stays outside. What only moves the wrong way counts: a faster
+ * service is no incident. Time is the samples' own; silence is measured in ticks.
+ */
+import { z } from 'zod'
+import { PermanentError } from '../errors.ts'
+import type { Batch, MetricBatch } from '../model.ts'
+import type { Detector, DetectorContext, DetectorKind, Emit } from './detector.ts'
+import { Episodes, type Observation, type Subject } from './episode.ts'
+import { boundOf, wilsonLower } from './histogram.ts'
+import { classifyMetric, isPlaceLabel, isStatusLabel, labelText } from './metric-kind.ts'
+import { Presence } from './presence.ts'
+import { RequestWindows, type RequestWindow } from './request-windows.ts'
+import type { Feature } from './residuals.ts'
+import { Baselines, Side, type BaselineOf } from './seasonal.ts'
+import { SeriesTable, type Entry } from './series-table.ts'
+import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+
+export const seriesConfig = z.strictObject({
+  warmupMs: z.int().min(0).default(180_000).describe('A series must have been watched for so long before it may be called unusual.'),
+  warmupRows: z.int().min(3).default(12).describe('… and have been observed so often.'),
+  falseAlarmsPerWeek: z.number().positive().default(1).describe('How many false alarms a week one series may raise: sets its threshold from its own tail.'),
+  leastZ: z.number().positive().default(4).describe('Never call unusual what is fewer spreads than this from what is expected.'),
+  stepMs: z.int().min(0).default(5000).describe('Samples that come faster are averaged over this time.'),
+  openAfter: z.int().min(1).max(3).default(3).describe('Observations in a row outside the baseline that make an anomaly.'),
+  closeAfter: z.int().min(1).default(5).describe('Observations in a row inside it that end one.'),
+  updateEveryMs: z.int().min(1000).default(60_000).describe('How often an anomaly that goes on is told again.'),
+  chartPoints: z.int().min(32).max(2000).default(240).describe('Points of an anomaly’s chart.'),
+  windowMs: z.int().min(1000).default(10_000).describe('Requests are counted over windows of this length for latency quantiles and error ratios.'),
+  maxWindowMs: z.int().min(1000).default(60_000).describe('With few requests a window may grow to this length.'),
+  leastRequests: z.int().min(1).default(10).describe('Requests a window needs to be judged.'),
+  leastErrorRatio: z.number().min(0).max(1).default(0.02).describe('A share of failed requests below this is never unusual.'),
+  holdMs: z.int().min(60_000).default(1_800_000).describe('A new level becomes the new normal after this time.'),
+  impactHoldMs: z.int().min(60_000).default(14_400_000).describe('The same for latency and errors of requests that are served.'),
+  absentAfterIntervals: z.number().min(2).default(5).describe('A service is missing when it is silent for so many of its intervals …'),
+  absentAfterMs: z.int().min(1000).default(20_000).describe('… and for at least this long.'),
+  maxSeries: z.int().min(1).default(50_000).describe('Series watched per partition; more are refused and counted.'),
+  maxSeriesPerService: z.int().min(1).default(5000).describe('Series watched per service; more are refused and counted.'),
+  forgetMs: z.int().min(600_000).default(93_600_000).describe('A series that is silent for this long is forgotten.'),
+})
+export type SeriesConfig = z.output<typeof seriesConfig>
+
+const SNAPSHOT = 'the series detector'
+const VERSION = 1
+const SWEEP_MS = 30_000
+const SILENT_MS = 300_000
+/** The rules of windows: they hold many requests each, so two in a row are enough. */
+const WINDOW_OPEN_AFTER = 2
+const WINDOW_CLOSE_AFTER = 3
+const LEAST_FAILED = 3
+const WILSON_Z = 2.5
+
+/** What a series' samples go into. */
+interface Route {
+  readonly subject: Subject
+  readonly bound: number
+  readonly latency: RequestWindow | undefined
+  readonly errors: RequestWindow | undefined
+}
+
+export class SeriesDetector implements Detector {
+  readonly #config: SeriesConfig
+  readonly #context: DetectorContext
+  readonly #table: SeriesTable
+  readonly #rows: Baselines
+  readonly #windowed: Baselines
+  readonly #windows: RequestWindows
+  readonly #episodes: Episodes
+  readonly #windowEpisodes: Episodes
+  readonly #presenceEpisodes: Episodes
+  readonly #presence: Presence
+  readonly #routes: (Route | undefined)[] = []
+  readonly #counts = { late: 0, notFinite: 0 }
+  #nowMs = 0
+  #sweptMs = 0
+  /** What `explain` speaks of. */
+  #subject: Subject | undefined
+  #unit = ''
+
+  constructor(config: SeriesConfig, context: DetectorContext) {
+    this.#config = config
+    this.#context = context
+    const { openAfter, closeAfter, updateEveryMs, chartPoints, warmupMs } = config
+    this.#table = new SeriesTable(config)
+    this.#rows = new Baselines({ ...config, persistence: openAfter })
+    this.#windowed = new Baselines({ ...config, persistence: WINDOW_OPEN_AFTER })
+    this.#windows = new RequestWindows({ ...config, maxWindows: Math.max(100, Math.ceil(config.maxSeries / 4)) }, (window) => this.#windowed.add(this.#windowBaseline(window)))
+    this.#episodes = new Episodes({ openAfter, closeAfter, updateEveryMs, chartPoints })
+    this.#windowEpisodes = new Episodes({ openAfter: WINDOW_OPEN_AFTER, closeAfter: WINDOW_CLOSE_AFTER, updateEveryMs, chartPoints })
+    this.#presenceEpisodes = new Episodes({ openAfter: 2, closeAfter: 1, updateEveryMs, chartPoints })
+    this.#presence = new Presence({ ...config, warmupMs }, this.#table, this.#presenceEpisodes)
+  }
+
+  detect(batch: Batch, emit: Emit): void {
+    if (batch.kind === 'metrics') this.#take(batch, emit)
+    else if (batch.kind === 'tick') this.#tick(batch.nowMs, emit)
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    const { refused } = this.#table
+    return {
+      series: this.#table.size,
+      windows: this.#windows.size,
+      refused_series: refused.total + refused.perService,
+      refused_windows: this.#windows.refused,
+      late_samples: this.#counts.late,
+      not_finite_samples: this.#counts.notFinite,
+    }
+  }
+
+  snapshot(): Uint8Array {
+    const to = new SnapshotWriter(VERSION)
+    to.f64(this.#nowMs)
+    to.f64(this.#sweptMs)
+    to.f64(this.#counts.late)
+    to.f64(this.#counts.notFinite)
+    for (const part of [this.#table, this.#rows, this.#windowed, this.#windows, this.#episodes, this.#windowEpisodes, this.#presenceEpisodes]) part.snapshot(to)
+    return to.finish()
+  }
+
+  restore(bytes: Uint8Array): void {
+    const from = new SnapshotReader(bytes, SNAPSHOT, VERSION)
+    this.#nowMs = from.f64()
+    this.#sweptMs = from.f64()
+    this.#counts.late = from.f64()
+    this.#counts.notFinite = from.f64()
+    this.#routes.length = 0
+    for (const part of [this.#table, this.#rows, this.#windowed, this.#windows, this.#episodes, this.#windowEpisodes, this.#presenceEpisodes]) part.restore(from)
+    from.end()
+  }
+
+  #take(batch: MetricBatch, emit: Emit): void {
+    const { series, seriesIndex, timeMs, value, stale } = batch
+    const ids = new Int32Array(series.length)
+    for (let i = 0; i < series.length; i++) ids[i] = this.#table.find(series[i]!.key) ?? -1
+    for (let row = 0; row < batch.rows; row++) {
+      const index = seriesIndex[row]!
+      const of = series[index]
+      if (of === undefined) throw new PermanentError(`row ${row} of a metric batch points at series ${index} of ${series.length}`)
+      let id = ids[index]!
+      if (id < 0) {
+        // A refused series is tried again with each of its samples: room may have been made.
+        if (classifyMetric(of.name, of.labels).shape === 'ignored') continue
+        id = this.#table.find(of.key) ?? this.#table.add(of) ?? -1
+        if (id < 0) continue
+        ids[index] = id
+      }
+      const entry = this.#table.entry(id)
+      if (stale[row] === 1) this.#gone(entry, timeMs[row]!, emit)
+      else this.#sample(entry, timeMs[row]!, value[row]!, emit)
+    }
+  }
+
+  #sample(entry: Entry, timeMs: number, value: number, emit: Emit): void {
+    const { id, kind } = entry
+    const c = this.#table.columns
+    if (!Number.isFinite(value) || !(timeMs > 0)) {
+      this.#counts.notFinite++
+      return
+    }
+    if (timeMs <= c.lastMs[id]!) {
+      this.#counts.late++
+      return
+    }
+    this.#table.heard(entry, timeMs, this.#nowMs)
+    const route = (this.#routes[id] ??= this.#routeOf(entry))
+    switch (kind.shape) {
+      case 'ignored':
+        return
+      case 'up':
+        c.lastMs[id] = timeMs
+        this.#presence.up(entry, timeMs, value, emit)
+        return
+      case 'start':
+        c.lastMs[id] = timeMs
+        if (entry.instance.startValue !== value && !Number.isNaN(entry.instance.startValue)) this.#restarted(entry, timeMs)
+        entry.instance.startValue = value
+        return
+      case 'gauge':
+        c.lastMs[id] = timeMs
+        c.lastValue[id] = value
+        this.#step(entry, route, timeMs, value, emit)
+        return
+      default: {
+        const firstEver = c.samples[id] === 0
+        const increment = this.#table.increment(entry, timeMs, value)
+        if (c.gauge[id] === 1) {
+          this.#step(entry, route, timeMs, value, emit)
+          return
+        }
+        const known = !Number.isNaN(increment)
+        if (known) this.#count(entry, route, timeMs, increment, emit)
+        if (kind.shape === 'counter' || kind.shape === 'count') {
+          if (known && firstEver && kind.symptom === 'errors') this.#wasZero(entry, timeMs)
+          this.#rate(entry, route, timeMs, known ? increment : Number.NaN, emit)
+        }
+      }
+    }
+  }
+
+  /** Adds what was counted to the windows of its service. */
+  #count(entry: Entry, route: Route, timeMs: number, increment: number, emit: Emit): void {
+    const fromMs = timeMs - this.#table.spanMs
+    const { latency, errors } = route
+    const close = (window: RequestWindow, value: number): void => this.#closed(window, value, emit)
+    if (latency !== undefined) {
+      this.#windows.open(latency, fromMs, timeMs, close)
+      if (entry.kind.shape === 'sum') latency.total += increment
+      else if (entry.kind.shape === 'count') latency.requests += increment
+      else {
+        const at = this.#windows.boundIndex(latency, route.bound)
+        if (at >= 0) latency.counts[at] = latency.counts[at]! + increment
+      }
+    }
+    if (errors !== undefined) {
+      this.#windows.open(errors, fromMs, timeMs, close)
+      errors.requests += increment
+      if (entry.failed === true) errors.total += increment
+    }
+  }
+
+  #rate(entry: Entry, route: Route, timeMs: number, increment: number, emit: Emit): void {
+    const c = this.#table.columns
+    const { id } = entry
+    if (Number.isNaN(increment)) {
+      c.stepMs[id] = timeMs
+      c.sum[id] = 0
+      return
+    }
+    if (c.stepMs[id] === 0) c.stepMs[id] = timeMs - this.#table.spanMs
+    c.sum[id] = c.sum[id]! + increment
+    const spanMs = timeMs - c.stepMs[id]!
+    if (spanMs <= 0 || spanMs < this.#config.stepMs * 0.9) return
+    const rate = (c.sum[id]! * 1000) / spanMs
+    const counted = c.sum[id]!
+    c.stepMs[id] = timeMs
+    c.sum[id] = 0
+    this.#judge(entry, route, timeMs, rate, counted, emit)
+  }
+
+  /** Gauges: the mean over a step. */
+  #step(entry: Entry, route: Route, timeMs: number, value: number, emit: Emit): void {
+    const c = this.#table.columns
+    const { id } = entry
+    c.sum[id] = c.sum[id]! + value
+    c.count[id] = c.count[id]! + 1
+    if (timeMs - c.stepMs[id]! < this.#config.stepMs * 0.9) return
+    const mean = c.sum[id]! / c.count[id]!
+    const samples = c.count[id]!
+    c.stepMs[id] = timeMs
+    c.sum[id] = 0
+    c.count[id] = 0
+    this.#judge(entry, route, timeMs, mean, samples, emit)
+  }
+
+  #judge(entry: Entry, route: Route, timeMs: number, observed: number, volume: number, emit: Emit): void {
+    const c = this.#table.columns
+    const { id, kind, series } = entry
+    if (c.slot[id]! < 0) c.slot[id] = this.#rows.add(this.#rowBaseline(entry))
+    const j = this.#rows.judge(c.slot[id]!, timeMs, observed)
+    if (j.warm && kind.feature !== undefined) this.#context.residuals.observe(series.service, kind.feature, kind.bad === 'down' ? -j.z : j.z)
+    this.#subject = route.subject
+    this.#unit = kind.unit
+    const { expected, low, high, score, direction } = j
+    this.#episodes.observe(series.key, route.subject, { timeMs, observed, expected, low, high, score, direction, volume }, this.#explain, emit)
+  }
+
+  #closed(window: RequestWindow, observed: number, emit: Emit): void {
+    // A mean says less than the quantile of the same requests, and nothing where no sums were reported.
+    if (window.measure === 'mean' && (window.total === 0 || this.#windows.has('p95', window))) return
+    const kind = classifyMetric(window.family + (window.measure === 'p95' ? '_bucket' : '_sum'), [['le', '']])
+    const subject = windowSubject(window, kind.unit, kind.symptom, kind.served)
+    const timeMs = window.untilMs
+    const j = this.#windowed.judge(window.slot, timeMs, observed)
+    const feature: Feature | undefined = window.measure === 'errors' ? 'errors' : kind.feature
+    if (j.warm && feature !== undefined) this.#context.residuals.observe(window.service, feature, j.z)
+    let { score, high } = j
+    if (window.measure === 'errors') {
+      high = Math.max(this.#config.leastErrorRatio, high)
+      // How far the ratio is out even if luck was bad; a handful of failures says nothing either way.
+      const sure = window.total >= LEAST_FAILED ? wilsonLower(window.total, window.requests, WILSON_Z) : 0
+      if (j.warm) score = sure / high
+    }
+    this.#subject = subject
+    this.#unit = subject.unit
+    const o: Observation = { timeMs, observed, expected: j.expected, low: j.low, high, score, direction: j.direction, volume: window.requests }
+    this.#windowEpisodes.observe(window.key, subject, o, this.#explain, emit)
+  }
+
+  readonly #explain = (worst: Observation): string[] => {
+    const subject = this.#subject!
+    const edge = worst.direction === 'up' ? worst.high : worst.low
+    const bound = Number.isFinite(edge) ? `, normal is ${worst.direction === 'up' ? 'up to' : 'down to'} ${figure(edge, this.#unit)}` : ''
+    const sentences = [`${subject.subject} was ${figure(worst.observed, this.#unit)} at ${new Date(worst.timeMs).toISOString()}, expected ${figure(worst.expected, this.#unit)}${bound}.`]
+    if (subject.impact) sentences.push(`Measured over ${Math.round(worst.volume)} requests.`)
+    return sentences
+  }
+
+  /** A counter of errors that appears at a known instance has been zero: without that its first errors would be its normal. */
+  #wasZero(entry: Entry, timeMs: number): void {
+    const slot = this.#rows.add(this.#rowBaseline(entry))
+    this.#table.columns.slot[entry.id] = slot
+    const rows = this.#config.warmupRows
+    const pastMs = Math.max(this.#config.warmupMs, rows * this.#config.stepMs)
+    if (timeMs - entry.instance.firstMs < pastMs) return
+    for (let i = 0; i <= rows; i++) this.#rows.judge(slot, timeMs - this.#table.spanMs - pastMs + (pastMs * i) / rows, 0)
+  }
+
+  #gone(entry: Entry, timeMs: number, emit: Emit): void {
+    if (timeMs <= this.#table.columns.lastMs[entry.id]!) return
+    if (entry.kind.shape === 'up') this.#presence.upGone(entry, timeMs, emit)
+    this.#episodes.end(entry.series.key, timeMs, emit)
+    this.#table.interrupt(entry.id)
+  }
+
+  /** The process is a new one: what it uses while it starts is no anomaly. */
+  #restarted(entry: Entry, timeMs: number): void {
+    const c = this.#table.columns
+    for (const id of entry.instance.series) {
+      if (this.#table.entry(id).kind.process && c.slot[id]! >= 0) this.#rows.settle(c.slot[id]!, timeMs)
+    }
+  }
+
+  #tick(nowMs: number, emit: Emit): void {
+    if (nowMs <= this.#nowMs) return
+    this.#nowMs = nowMs
+    this.#windows.tick(nowMs, (window, value) => this.#closed(window, value, emit))
+    this.#presence.tick(nowMs, emit)
+    if (nowMs - this.#sweptMs >= SWEEP_MS) this.#sweep(nowMs, emit)
+  }
+
+  /** Ends what is open of series that went silent, forgets those that stayed so. */
+  #sweep(nowMs: number, emit: Emit): void {
+    this.#sweptMs = nowMs
+    const c = this.#table.columns
+    const full = this.#table.size >= this.#config.maxSeries * 0.9
+    for (const entry of this.#table.entries()) {
+      const { id, series, instance, service } = entry
+      const silentMs = nowMs - c.heardMs[id]!
+      if (silentMs <= Math.max(SILENT_MS, instance.intervalMs * this.#config.absentAfterIntervals)) continue
+      if (entry.kind.shape !== 'up' && this.#episodes.isOpen(series.key)) this.#episodes.end(series.key, nowMs, emit)
+      // The last series of a service that is missing stays, else its absence would be forgotten with it.
+      if (silentMs <= (full ? SILENT_MS * 2 : this.#config.forgetMs)) continue
+      this.#episodes.forget(series.key)
+      this.#presenceEpisodes.end(series.key, nowMs, emit)
+      this.#presenceEpisodes.forget(series.key)
+      if (c.slot[id]! >= 0) this.#rows.remove(c.slot[id]!)
+      this.#routes[id] = undefined
+      this.#table.remove(id)
+      if (service.series > 0) continue
+      this.#presenceEpisodes.end(`absence\0${service.name}`, nowMs, emit)
+      this.#presence.forget(service.name)
+    }
+    for (const window of this.#windows.all()) {
+      const silentMs = nowMs - window.untilMs
+      if (silentMs > SILENT_MS && this.#windowEpisodes.isOpen(window.key)) this.#windowEpisodes.end(window.key, nowMs, emit)
+      if (window.startMs > 0 || silentMs <= this.#config.forgetMs) continue
+      this.#windowEpisodes.forget(window.key)
+      this.#windowed.remove(window.slot)
+      this.#windows.remove(window)
+      for (let id = 0; id < this.#routes.length; id++) {
+        const route = this.#routes[id]
+        if (route?.latency === window || route?.errors === window) this.#routes[id] = undefined
+      }
+    }
+  }
+
+  #routeOf(entry: Entry): Route {
+    const { series, kind, failed } = entry
+    const rate = kind.shape === 'counter' || kind.shape === 'count'
+    const subject: Subject = {
+      detector: 'series',
+      signal: 'metrics',
+      service: series.service,
+      instance: series.instance,
+      subject: `${clipName(series.name)}${rate ? ' rate' : ''}${labelText(series.labels, () => false)}`,
+      symptom: kind.symptom,
+      unit: kind.unit,
+      impact: false,
+    }
+    const common = series.labels.filter(([name]) => name !== 'le' && !isPlaceLabel(name) && !isStatusLabel(name))
+    const bound = kind.shape === 'bucket' ? boundOf(series.labels.find(([name]) => name === 'le')?.[1] ?? '') : Number.NaN
+    let latency: RequestWindow | undefined
+    if (kind.shape === 'bucket' && !Number.isNaN(bound)) latency = this.#windows.of('p95', series.service, kind.family, common)
+    else if (kind.shape === 'sum' || kind.shape === 'count') latency = this.#windows.of('mean', series.service, kind.family, common)
+    const errors = rate && failed !== undefined ? this.#windows.of('errors', series.service, kind.family, []) : undefined
+    return { subject, bound, latency, errors }
+  }
+
+  #rowBaseline({ kind }: Entry): BaselineOf {
+    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, holdMs: this.#config.holdMs }
+  }
+
+  #windowBaseline(window: { measure: string; family: string }): BaselineOf {
+    if (window.measure === 'errors') return { side: Side.up, floor: 0.003, relativeFloor: 0.1, holdMs: this.#config.impactHoldMs }
+    const kind = classifyMetric(`${window.family}_bucket`, [['le', '']])
+    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, holdMs: kind.served ? this.#config.impactHoldMs : this.#config.holdMs }
+  }
+}
+
+function windowSubject(window: RequestWindow, unit: string, symptom: Subject['symptom'], served: boolean): Subject {
+  const what = window.measure === 'errors' ? 'error ratio' : window.measure
+  return {
+    detector: 'series',
+    signal: 'metrics',
+    service: window.service,
+    instance: '',
+    subject: `${clipName(window.family)} ${what}${labelText(window.labels, () => false)}`,
+    symptom: window.measure === 'errors' ? 'errors' : symptom,
+    unit: window.measure === 'errors' ? 'ratio' : unit,
+    impact: window.measure === 'errors' ? true : served && symptom === 'latency',
+  }
+}
+
+function sideOf(bad: 'up' | 'down' | 'both'): Side {
+  return bad === 'up' ? Side.up : bad === 'down' ? Side.down : Side.both
+}
+
+function clipName(name: string): string {
+  return name.length > 120 ? `${name.slice(0, 119)}…` : name
+}
+
+/** Three significant figures are what a person compares. */
+function figure(value: number, unit: string): string {
+  if (unit === 'ratio') return `${Number((value * 100).toPrecision(3))} %`
+  const text = String(Number(value.toPrecision(3)))
+  return unit === '' ? text : `${text} ${unit}`
+}
+
+export const seriesDetector: DetectorKind<SeriesConfig> = {
+  name: 'series',
+  config: seriesConfig,
+  create: (config, context) => new SeriesDetector(config, context),
+}

@@ -1,0 +1,103 @@
+/**
+ * The ingest part of the configuration: how much is taken in, how things are named, which Kafka topics are read. Every field has
+ * a default that suits a first try; the limits are what keeps a hostile or broken sender from taking the whole process with it.
+ */
+import { z } from 'zod'
+
+const count = (fallback: number, text: string) => z.number().int().positive().default(fallback).describe(text)
+
+export const limitsConfig = z.strictObject({
+  maxBodyBytes: count(16 * 1024 * 1024, 'Largest request body as it comes over the wire; larger ones get 413.'),
+  maxDecodedBytes: count(64 * 1024 * 1024, 'Largest body after decompression; checked before memory is taken.'),
+  maxInFlightBytes: count(256 * 1024 * 1024, 'Bodies being received or handled at the same time, in bytes; beyond it senders get 429.'),
+  maxRowsPerRequest: count(1_000_000, 'Samples, log lines or spans in one request; more gets 413.'),
+  maxRecordBytes: count(900_000, 'Largest record written to the telemetry topic; keep it below the message limit of the broker.'),
+  maxSeries: count(200_000, 'Metric series active at the same time, per process; samples of further ones are rejected.'),
+  maxSeriesPerService: count(20_000, 'Metric series active at the same time for one service.'),
+  seriesIdleMs: count(3_600_000, 'A series not seen for this long no longer counts.'),
+  maxServices: count(5_000, 'Services active at the same time; rows of further ones are rejected.'),
+  maxLabels: count(64, 'Labels of one series or log stream.'),
+  maxLabelNameChars: count(256, 'Characters in a label name.'),
+  maxLabelValueChars: count(2_048, 'Characters in a label value.'),
+  maxLineBytes: count(64 * 1024, 'Bytes of a log line that are looked at; the rest is cut off and counted.'),
+  maxNameChars: count(256, 'Characters kept of a service, instance, operation or peer name.'),
+  maxAgeMs: count(24 * 3_600_000, 'Rows older than this on arrival are rejected.'),
+  maxFutureMs: count(10 * 60_000, 'Rows further ahead than this on arrival are rejected.'),
+})
+export type Limits = z.infer<typeof limitsConfig>
+
+const nameRule = z.union([
+  z.string().min(1),
+  z.strictObject({
+    from: z.string().min(1).describe('Label or attribute to look at.'),
+    take: z
+      .enum(['value', 'workload', 'last-segment'])
+      .default('value')
+      .describe('`workload`: a pod name without what its ReplicaSet, Job, DaemonSet or StatefulSet appended; `last-segment`: what follows the last slash.'),
+  }),
+])
+export type NameRule = z.infer<typeof nameRule>
+
+const rules = (fallback: NameRule[], text: string) => z.array(nameRule).default(fallback).describe(text)
+
+export const namingConfig = z.strictObject({
+  metricService: rules(
+    [
+      'service_name', 'service', 'app', 'app_kubernetes_io_name', 'k8s_deployment_name', { from: 'pod', take: 'workload' },
+      { from: 'k8s_pod_name', take: 'workload' }, 'container', { from: 'job', take: 'last-segment' },
+    ],
+    'Labels of a metric that may name its service, first match wins. Alerts use them too.',
+  ),
+  metricInstance: rules(['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host'], 'Labels of a metric that may name the copy of the service.'),
+  logService: rules(
+    [
+      'service_name', 'service.name', 'service', 'app', 'app_kubernetes_io_name', 'k8s_deployment_name', { from: 'pod', take: 'workload' },
+      { from: 'k8s_pod_name', take: 'workload' }, 'container', 'container_name', { from: 'job', take: 'last-segment' }, 'syslog_identifier', 'unit',
+    ],
+    'Labels of a Loki stream that may name the service.',
+  ),
+  logInstance: rules(['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host', 'node_name'], 'Labels of a Loki stream that may name the copy.'),
+  resourceService: rules(
+    ['service.name', 'k8s.deployment.name', 'k8s.statefulset.name', 'k8s.daemonset.name', { from: 'k8s.pod.name', take: 'workload' }, 'container.name'],
+    'OpenTelemetry resource attributes that may name the service; `unknown_service…` counts as no name.',
+  ),
+  resourceInstance: rules(['k8s.pod.name', 'service.instance.id', 'host.name'], 'OpenTelemetry resource attributes that may name the copy.'),
+  version: rules(
+    ['service.version', 'service_version', 'version', 'app_kubernetes_io_version'],
+    'Labels or resource attributes that hold the version that runs.',
+  ),
+  peer: z
+    .array(z.string().min(1))
+    .default([
+      'peer.service', 'service.peer.name', 'db.system.name', 'db.system', 'messaging.system', 'rpc.service', 'server.address', 'net.peer.name', 'http.host',
+    ])
+    .describe('Span attributes that say what a client or producer span calls, first match wins; an address is joined with its port.'),
+  aliases: z
+    .record(z.string(), z.string().min(1))
+    .default({})
+    .describe('Other names of a service, when its signals do not agree: `checkout-svc: checkout`.'),
+  unknownService: z.string().min(1).default('unknown').describe('The service of rows that name none.'),
+})
+export type NamingConfig = z.infer<typeof namingConfig>
+
+export const SOURCE_ENCODINGS = ['auto', 'otlp_proto', 'otlp_json', 'remote_write', 'loki_json', 'loki_proto', 'alerts', 'changes', 'lines'] as const
+
+export const sourceConfig = z.strictObject({
+  topic: z.string().min(1).describe('Kafka topic with native payloads.'),
+  signal: z.enum(['metrics', 'logs', 'traces', 'events']).describe('What the topic carries; OTLP payloads cannot be told apart without it.'),
+  encoding: z
+    .enum(SOURCE_ENCODINGS)
+    .default('auto')
+    .describe('How its records are encoded; `auto` looks at headers, then at the first bytes. `lines`: one log line per record, JSON or text.'),
+  service: z.string().default('').describe('Service of log lines that name none (`lines` only).'),
+})
+export type SourceConfig = z.infer<typeof sourceConfig>
+
+export const ingestConfig = z.strictObject({
+  tickMs: count(5_000, 'How often time is told to every partition.'),
+  alertTimeoutMs: count(300_000, 'An alert without an end is over when it has not been repeated for this long.'),
+  limits: limitsConfig.prefault({}).describe('What is taken in at most.'),
+  naming: namingConfig.prefault({}).describe('How services, instances and peers are named.'),
+  sources: z.array(sourceConfig).default([]).describe('Kafka topics to read native payloads from.'),
+})
+export type IngestConfig = z.infer<typeof ingestConfig>

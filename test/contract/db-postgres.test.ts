@@ -1,0 +1,126 @@
+/** The store on a real server, and what only a real server can do: lose connections, deadlock, serve several processes. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { requireOrSkip } from '../support/services.ts'
+import { startPostgres } from '../support/postgres.ts'
+import type { RunningPostgres } from '../support/postgres.ts'
+import { describeDb, incident, until } from './db-suite.ts'
+import { openPostgres } from '../../src/store/postgres.ts'
+import { listIncidents, saveIncidents } from '../../src/store/incidents.ts'
+import type { Db } from '../../src/store/db.ts'
+
+requireOrSkip('postgres')('PostgreSQL', () => {
+  let server: RunningPostgres
+  beforeAll(async () => {
+    server = await startPostgres()
+  })
+  afterAll(() => server.stop())
+
+  describeDb('PostgreSQL', async () => {
+    const url = await server.newDatabase()
+    const opened: Db[] = []
+    return {
+      async open() {
+        const db = await openPostgres({ url, poolSize: 5 })
+        opened.push(db)
+        return db
+      },
+      async stop() {
+        for (const db of opened) await db[Symbol.asyncDispose]()
+      },
+    }
+  })
+
+  test('six processes that start at once migrate one database once', async () => {
+    const url = await server.newDatabase()
+    const dbs = await Promise.all(Array.from({ length: 6 }, () => openPostgres({ url })))
+    const [count] = (await dbs[0]?.query<{ n: number }>('select count(*) as n from migrations')) ?? []
+    expect(count?.n).toBeGreaterThan(0)
+    for (const db of dbs) await db[Symbol.asyncDispose]()
+  })
+
+  test('a connection lost inside a transaction fails that transaction and nothing else', async () => {
+    const url = await server.newDatabase()
+    await using db = await openPostgres({ url, poolSize: 2 })
+    const work = db.transaction(async (tx) => {
+      await saveIncidents(tx, [incident])
+      const [me] = await tx.query<{ pid: number }>('select pg_backend_pid() as pid')
+      await db.query('select pg_terminate_backend($1)', [me?.pid])
+      await tx.query('select 1')
+    })
+    await expect(work).rejects.toThrow(/terminat/)
+    expect(await listIncidents(db, { status: 'all', limit: 9 })).toEqual([])
+    await db.transaction((tx) => saveIncidents(tx, [incident]))
+    expect(await listIncidents(db, { status: 'all', limit: 9 })).toHaveLength(1)
+  })
+
+  test('a listener whose connection is cut listens again and is told that it may have missed something', async () => {
+    const url = await server.newDatabase()
+    await using db = await openPostgres({ url })
+    const heard: string[] = []
+    await using _listening = await db.listen('incidents', (payload) => heard.push(payload))
+    for (const round of [1, 2, 3]) {
+      await db.query(`select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%' and pid <> pg_backend_pid()`)
+      await until(() => heard.filter((payload) => payload === '').length === round)
+      await saveIncidents(db, [{ ...incident, id: `after-${round}` }])
+      await until(() => heard.includes(`after-${round}`))
+    }
+  })
+
+  test('all connections cut at once, as by a restart: the next work gets new ones', async () => {
+    const url = await server.newDatabase()
+    await using db = await openPostgres({ url, poolSize: 3 })
+    await Promise.all([1, 2, 3].map(() => db.query('select pg_sleep(0.01)')))
+    await using admin = await openPostgres({ url, poolSize: 2 })
+    await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`)
+    // The first one may still be handed a connection that is just dying.
+    await expect.poll(() => db.query('select 1 as one').catch(() => [])).toEqual([{ one: 1 }])
+  })
+
+  test('of two transactions that deadlock both come through', async () => {
+    const url = await server.newDatabase()
+    await using db = await openPostgres({ url })
+    await saveIncidents(db, ['a', 'b'].map((id) => ({ ...incident, id })))
+    let runs = 0
+    const bothHaveOne = meeting(2)
+    const cross = (first: string, second: string) =>
+      db.transaction(async (tx) => {
+        runs++
+        await tx.query(`update incidents set title = title || 'x' where id = $1`, [first])
+        await bothHaveOne()
+        await tx.query(`update incidents set title = title || 'x' where id = $1`, [second])
+      })
+    await Promise.all([cross('a', 'b'), cross('b', 'a')])
+    expect(runs).toBe(3)
+    expect(await db.query('select distinct title from incidents')).toEqual([{ title: `${incident.title}xx` }])
+  })
+
+  test('a statement that takes too long is cancelled', async () => {
+    const url = await server.newDatabase()
+    await using db = await openPostgres({ url, statementTimeoutMs: 200 })
+    await expect(db.query('select pg_sleep(5)')).rejects.toThrow('statement timeout')
+    expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('a server that is not there is said so, without the password', async () => {
+    const open = openPostgres({ url: 'postgres://tocsin:hunter2@127.0.0.1:1/tocsin' })
+    const error = await open.then(
+      () => undefined,
+      (e: unknown) => e,
+    )
+    expect(String(error)).toContain('ECONNREFUSED')
+    expect(JSON.stringify(error) + String(error)).not.toContain('hunter2')
+  })
+})
+
+/** Holds everybody up until `size` have arrived; later ones pass. */
+function meeting(size: number): () => Promise<void> {
+  let arrived = 0
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return () => {
+    if (++arrived >= size) open()
+    return opened
+  }
+}

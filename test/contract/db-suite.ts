@@ -1,0 +1,437 @@
+/**
+ * What every Db promises, and every function of the store on top of it: one suite, run against PGlite and against PostgreSQL.
+ * `open` gives another handle on the same database; PGlite has one process and one handle, so it gives the same again.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Anomaly, Incident, PlannedNotice } from '../../src/model.ts'
+import { FencedError } from '../../src/errors.ts'
+import { act, actionsAfter } from '../../src/store/actions.ts'
+import { readAnomalies, saveAnomalies } from '../../src/store/anomalies.ts'
+import { readChanges, saveChanges } from '../../src/store/changes.ts'
+import { loadCheckpoint, saveCheckpoint } from '../../src/store/checkpoints.ts'
+import type { Db } from '../../src/store/db.ts'
+import { listIncidents, readIncident, saveIncidents } from '../../src/store/incidents.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { claimNotices, enqueueNotices, listNotices, nextDueMs, settleDead, settleRetry, settleSent } from '../../src/store/outbox.ts'
+import { addTimeline, readTimeline } from '../../src/store/timeline.ts'
+
+export interface DbUnderTest {
+  open(): Promise<Db>
+  stop(): Promise<void>
+}
+
+export const incident: Incident = {
+  id: 'inc-1',
+  title: 'checkout fails',
+  severity: 'critical',
+  status: 'open',
+  services: ['checkout', 'payments'],
+  impact: '40 % of requests to checkout fail',
+  causes: [{ service: 'payments', probability: 0.7, evidence: [{ kind: 'onset', points: 2, text: 'first', ref: 'a1' }], refutedBy: 'x' }],
+  openedMs: 1_760_000_000_000,
+  acknowledgedMs: undefined,
+  resolvedMs: undefined,
+  updatedMs: 1_760_000_000_000,
+}
+
+export const anomaly: Anomaly = {
+  kind: 'anomaly',
+  id: 'a1',
+  detector: 'seasonal',
+  signal: 'metrics',
+  service: 'payments',
+  instance: 'p-0',
+  subject: 'latency p95',
+  symptom: 'latency',
+  direction: 'up',
+  startMs: 1_760_000_000_000,
+  endMs: undefined,
+  atMs: 1_760_000_060_000,
+  score: 3.25,
+  observed: 1.5,
+  expected: 0.1,
+  unit: 's',
+  volume: 1200,
+  impact: true,
+  evidence: ['p95 was 1.5 s, expected 0.1 s'],
+  points: { timeMs: [1, 2], observed: [0.1, 1.5], expected: [0.1, 0.1], low: [0, 0], high: [0.2, 0.2] },
+}
+
+export function notice(kind: PlannedNotice['kind'], more: Partial<PlannedNotice> = {}): PlannedNotice {
+  return { id: `${more.channel ?? 'pager'}-${kind}`, channel: 'pager', kind, reason: `because ${kind}`, atMs: incident.openedMs, incident, ...more }
+}
+
+const claim = { leaseMs: 60_000, limit: 10 }
+
+export function describeDb(name: string, start: () => Promise<DbUnderTest>): void {
+  describe(`the store on ${name}`, () => {
+    let under: DbUnderTest
+    let db: Db
+    let other: Db
+
+    beforeAll(async () => {
+      under = await start()
+      db = await under.open()
+      other = await under.open()
+    })
+    afterAll(() => under.stop())
+    beforeEach(async () => {
+      await db.query('truncate incidents, timeline, anomalies, changes, checkpoints, actions, outbox, threads restart identity')
+    })
+
+    describe('driver', () => {
+      test('values come back as the contract says, whatever the driver makes of them', async () => {
+        const [row] = await db.query<{ big: number; bytes: Uint8Array; doc: unknown; list: string[] }>(
+          'select $1::bigint as big, $2::bytea as bytes, $3::jsonb as doc, $4::text[] as list',
+          [1_760_000_000_123, new Uint8Array([0, 1, 254, 255]), '{"a":[1,"é"]}', ['x', 'y"{}']],
+        )
+        expect(row?.big).toBe(1_760_000_000_123)
+        expect(row?.bytes).toBeInstanceOf(Uint8Array)
+        expect([...(row?.bytes ?? [])]).toEqual([0, 1, 254, 255])
+        expect(row?.doc).toEqual({ a: [1, 'é'] })
+        expect(row?.list).toEqual(['x', 'y"{}'])
+      })
+
+      test('a text without parameters may hold several statements and gives the rows of the last', async () => {
+        expect(await db.query('select 1 as a; select 2 as b')).toEqual([{ b: 2 }])
+      })
+
+      test('a transaction that throws leaves nothing behind', async () => {
+        const work = db.transaction(async (tx) => {
+          await saveIncidents(tx, [incident])
+          throw new Error('changed my mind')
+        })
+        await expect(work).rejects.toThrow('changed my mind')
+        expect(await readIncident(db, incident.id)).toBeUndefined()
+      })
+
+      test('a transaction whose statement failed is undone even when the failure was swallowed', async () => {
+        const work = db.transaction(async (tx) => {
+          await saveIncidents(tx, [incident])
+          await tx.query('select 1 / 0').catch(() => [])
+        })
+        await expect(work).rejects.toThrow()
+        expect(await readIncident(db, incident.id)).toBeUndefined()
+        expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
+      })
+
+      test('a transaction that lost against another one runs again', async () => {
+        let runs = 0
+        const result = await db.transaction(async (tx) => {
+          runs++
+          if (runs < 3) await tx.query(`do $$ begin raise exception 'try again' using errcode = '40001'; end $$`)
+          return tx.query('select 7 as seven')
+        })
+        expect(result).toEqual([{ seven: 7 }])
+        expect(runs).toBe(3)
+      })
+
+      test('a notification reaches listeners after the commit, and not without one', async () => {
+        const heard: string[] = []
+        await using _listening = await db.listen('incidents', (payload) => heard.push(payload))
+        await other
+          .transaction(async (tx) => {
+            await saveIncidents(tx, [{ ...incident, id: 'never' }])
+            throw new Error('no')
+          })
+          .catch(() => undefined)
+        await saveIncidents(other, [incident])
+        await until(() => heard.includes('inc-1'))
+        expect(heard).toEqual(['inc-1'])
+      })
+
+      test('a listener that has stopped hears nothing more', async () => {
+        const heard: string[] = []
+        const stays: string[] = []
+        const listening = await db.listen('outbox', (payload) => heard.push(payload))
+        await using _stays = await db.listen('outbox', (payload) => stays.push(payload))
+        await listening[Symbol.asyncDispose]()
+        await enqueueNotices(other, [notice('opened')])
+        await until(() => stays.length > 0)
+        expect(heard).toEqual([])
+      })
+
+      test('migrating a migrated database does nothing; a changed file is refused, and so is a newer database', async () => {
+        expect(await migrate(db)).toEqual([])
+        await expect(migrate(db, [{ name: '0001-store.sql', sql: '', checksum: 'other' }])).rejects.toThrow('0001-store.sql was changed')
+        await expect(migrate(db, [])).rejects.toThrow('newer Tocsin')
+      })
+    })
+
+    describe('incidents', () => {
+      test('an incident comes back as it was saved', async () => {
+        await saveIncidents(db, [incident])
+        expect(await readIncident(db, incident.id)).toEqual(incident)
+        expect(await readIncident(db, 'nobody')).toBeUndefined()
+      })
+
+      test('its status only moves forward, and the first times stay', async () => {
+        await saveIncidents(db, [{ ...incident, status: 'acknowledged', acknowledgedMs: 5 }])
+        await saveIncidents(db, [{ ...incident, title: 'worse', updatedMs: incident.updatedMs + 9 }])
+        expect(await readIncident(db, incident.id)).toMatchObject({ status: 'acknowledged', acknowledgedMs: 5, title: 'worse' })
+        await saveIncidents(db, [{ ...incident, status: 'resolved', resolvedMs: 7, acknowledgedMs: 6 }])
+        await saveIncidents(db, [{ ...incident, status: 'open' }])
+        expect(await readIncident(db, incident.id)).toMatchObject({ status: 'resolved', acknowledgedMs: 5, resolvedMs: 7 })
+      })
+
+      test('the list has unresolved ones first, then the newest', async () => {
+        const at = (id: string, openedMs: number, status: Incident['status']) => ({ ...incident, id, openedMs, status })
+        await saveIncidents(db, [at('old', 1, 'open'), at('new', 9, 'resolved'), at('mid', 5, 'acknowledged'), at('older', 0, 'resolved')])
+        const ids = async (status: 'open' | 'resolved' | 'all', limit = 10) => (await listIncidents(db, { status, limit })).map((i) => i.id)
+        expect(await ids('all')).toEqual(['mid', 'old', 'new', 'older'])
+        expect(await ids('open')).toEqual(['mid', 'old'])
+        expect(await ids('resolved')).toEqual(['new', 'older'])
+        expect(await ids('all', 1)).toEqual(['mid'])
+      })
+
+      test('text no database takes is mended instead of losing the incident', async () => {
+        const title = 'nul \u0000, half \ud83d, whole \u{1f600}, slash \\u0000'
+        await saveIncidents(db, [{ ...incident, title }])
+        expect((await readIncident(db, incident.id))?.title).toBe('nul \ufffd, half \ufffd, whole \u{1f600}, slash \\u0000')
+      })
+    })
+
+    describe('timeline, anomalies, changes', () => {
+      test('entries are in order of time, and the same one twice is one', async () => {
+        const entry = { id: 'e2', incidentId: 'inc-1', atMs: 20, kind: 'anomaly', service: 's', text: 'b', ref: '' } as const
+        await addTimeline(db, [entry, { ...entry, id: 'e3', atMs: 10 }, { ...entry, id: 'e1', atMs: 20 }])
+        await addTimeline(db, [{ ...entry, text: 'another' }])
+        expect((await readTimeline(db, 'inc-1')).map((e) => `${e.id} ${e.text}`)).toEqual(['e3 b', 'e1 b', 'e2 b'])
+      })
+
+      test('of an anomaly the latest stays, whichever came last', async () => {
+        await saveAnomalies(db, [{ incidentId: 'inc-1', anomaly }])
+        expect(await readAnomalies(db, 'inc-1')).toEqual([anomaly])
+        const ended = { ...anomaly, endMs: anomaly.startMs + 5, atMs: anomaly.atMs + 5 }
+        await saveAnomalies(db, [
+          { incidentId: 'inc-1', anomaly: ended },
+          { incidentId: 'inc-1', anomaly },
+        ])
+        await saveAnomalies(db, [{ incidentId: 'inc-1', anomaly }])
+        expect(await readAnomalies(db, 'inc-1')).toEqual([ended])
+      })
+
+      test('a gap in a chart stays a gap', async () => {
+        const gappy = { ...anomaly, expected: NaN, points: { ...anomaly.points, observed: [NaN, 1.5] } }
+        await saveAnomalies(db, [{ incidentId: 'inc-1', anomaly: gappy }])
+        expect(await readAnomalies(db, 'inc-1')).toEqual([gappy])
+      })
+
+      test('changes are found by time', async () => {
+        const change = { kind: 'change', id: 'c1', type: 'deploy', service: 's', version: '2', title: 't', atMs: 10, url: '' } as const
+        await saveChanges(db, [change, { ...change, id: 'c2', atMs: 20 }])
+        await saveChanges(db, [change])
+        expect(await readChanges(db, 10, 20)).toEqual([change])
+        expect((await readChanges(db, 0, 100)).map((c) => c.id)).toEqual(['c1', 'c2'])
+      })
+    })
+
+    describe('checkpoints', () => {
+      const bytes = (...values: number[]) => new Uint8Array(values)
+
+      test('position and state are kept together, the state aligned for typed arrays', async () => {
+        expect(await loadCheckpoint(db, 'detect', 0)).toBeUndefined()
+        await saveCheckpoint(db, 'detect', 0, undefined, 10, bytes(1, 2))
+        await saveCheckpoint(db, 'detect', 0, 10, 20, bytes(3, 4, 5))
+        const loaded = await loadCheckpoint(db, 'detect', 0)
+        expect(loaded).toEqual({ offset: 20, state: bytes(3, 4, 5) })
+        expect(loaded?.state.byteOffset).toBe(0)
+        expect(loaded?.state.buffer.byteLength).toBe(3)
+      })
+
+      test.each([
+        ['an offset that is no longer there', 10],
+        ['no checkpoint although there is one', undefined],
+      ])('an owner who expects %s is fenced', async (_, expected) => {
+        await saveCheckpoint(db, 'detect', 0, undefined, 20, bytes(1))
+        await expect(saveCheckpoint(db, 'detect', 0, expected, 30, bytes(2))).rejects.toThrow(FencedError)
+        expect((await loadCheckpoint(db, 'detect', 0))?.state).toEqual(bytes(1))
+      })
+
+      test('of two who move it on at the same time one wins and the other leaves no effect', async () => {
+        await saveCheckpoint(db, 'correlate', 0, undefined, 5, bytes(0))
+        const move = (via: Db, id: string) =>
+          via.transaction(async (tx) => {
+            await saveIncidents(tx, [{ ...incident, id }])
+            await saveCheckpoint(tx, 'correlate', 0, 5, 6, bytes(1))
+          })
+        const results = await Promise.allSettled([move(db, 'left'), move(other, 'right')])
+        expect(results.map((r) => r.status).sort()).toEqual(['fulfilled', 'rejected'])
+        expect(results.find((r) => r.status === 'rejected')?.reason).toBeInstanceOf(FencedError)
+        expect(await listIncidents(db, { status: 'all', limit: 10 })).toHaveLength(1)
+      })
+    })
+
+    describe('actions', () => {
+      const acknowledge = { incidentId: 'inc-1', kind: 'acknowledge', by: 'ada', atMs: 100 } as const
+
+      test('acknowledging twice is acknowledging once', async () => {
+        await saveIncidents(db, [incident])
+        const first = await db.transaction((tx) => act(tx, acknowledge))
+        expect(first?.before.status).toBe('open')
+        expect(first?.after).toMatchObject({ status: 'acknowledged', acknowledgedMs: 100 })
+        const second = await db.transaction((tx) => act(tx, { ...acknowledge, by: 'bob', atMs: 200 }))
+        expect(second?.before).toBe(second?.after)
+        expect(await actionsAfter(db, 0, 10)).toEqual([{ seq: 1, ...acknowledge }])
+        expect((await readTimeline(db, 'inc-1')).map((e) => [e.kind, e.text])).toEqual([['person', 'ada acknowledged the incident.']])
+        expect(await readIncident(db, 'inc-1')).toMatchObject({ status: 'acknowledged', acknowledgedMs: 100 })
+      })
+
+      test('a resolved incident is not acknowledged any more, and an unknown one is not invented', async () => {
+        await saveIncidents(db, [incident])
+        await db.transaction((tx) => act(tx, { ...acknowledge, kind: 'resolve' }))
+        const late = await db.transaction((tx) => act(tx, acknowledge))
+        expect(late?.after.status).toBe('resolved')
+        expect(await db.transaction((tx) => act(tx, { ...acknowledge, incidentId: 'nobody' }))).toBeUndefined()
+        expect((await actionsAfter(db, 0, 10)).map((a) => a.kind)).toEqual(['resolve'])
+      })
+
+      test('a reader that follows along skips none, however the transactions end', async () => {
+        const ids = Array.from({ length: 20 }, (_, i) => `inc-${String(i).padStart(2, '0')}`)
+        await saveIncidents(
+          db,
+          ids.map((id) => ({ ...incident, id })),
+        )
+        const seen: string[] = []
+        let last = 0
+        let writing = true
+        const follow = (async () => {
+          for (let more = true; more;) {
+            more = writing
+            for (const action of await actionsAfter(db, last, 3)) {
+              seen.push(action.incidentId)
+              last = action.seq
+              more = true
+            }
+          }
+        })()
+        await Promise.all(
+          ids.map((incidentId, i) =>
+            (i % 2 ? db : other).transaction(async (tx) => {
+              await act(tx, { ...acknowledge, incidentId })
+              // The earlier ones commit later.
+              if (db.kind === 'postgres') await sleep(i % 4 === 0 ? 20 : 0)
+            }),
+          ),
+        )
+        writing = false
+        await follow
+        expect(seen.sort()).toEqual(ids)
+      })
+    })
+
+    describe('outbox', () => {
+      test('two owners who claim at the same time never get the same notice', async () => {
+        await enqueueNotices(
+          db,
+          Array.from({ length: 30 }, (_, i) => notice('opened', { id: `n${i}`, incident: { ...incident, id: `inc-${i}` } })),
+        )
+        const claims = await Promise.all(
+          Array.from({ length: 12 }, (_, i) => claimNotices(i % 2 ? db : other, { ...claim, owner: i % 2 ? 'left' : 'right', limit: 4 })),
+        )
+        const ids = claims.flat().map((n) => n.id)
+        expect(new Set(ids).size).toBe(ids.length)
+        const rest = await claimNotices(db, { ...claim, owner: 'left', limit: 100 })
+        expect(ids.length + rest.length).toBe(30)
+      })
+
+      test('the notice comes back as it was planned, with the attempts before this one', async () => {
+        await enqueueNotices(db, [notice('opened')])
+        await enqueueNotices(db, [notice('opened', { reason: 'planned again' })])
+        expect(await claimNotices(db, { ...claim, owner: 'me' })).toEqual([{ ...notice('opened'), externalId: '', attempts: 0 }])
+        expect(await claimNotices(db, { ...claim, owner: 'me' })).toEqual([])
+      })
+
+      test('opened → claimed → owner dies → lease runs out → another sends it; the dead owner settles nothing', async () => {
+        await enqueueNotices(db, [notice('opened')])
+        await claimNotices(db, { ...claim, owner: 'dead', leaseMs: 1 })
+        await sleep(10)
+        const [again] = await claimNotices(other, { ...claim, owner: 'heir' })
+        expect(again).toMatchObject({ id: 'pager-opened', attempts: 1 })
+        expect(await settleSent(db, { owner: 'dead', id: 'pager-opened' })).toBe(false)
+        expect(await settleRetry(db, { owner: 'dead', id: 'pager-opened', error: 'x' })).toBe(false)
+        expect(await settleDead(db, { owner: 'dead', id: 'pager-opened', error: 'x' })).toBe(false)
+        expect(await settleSent(db, { owner: 'heir', id: 'pager-opened', externalId: 'C1:17' })).toBe(true)
+        expect(await listNotices(db)).toMatchObject([{ status: 'sent', attempts: 2, externalId: 'C1:17', lastError: '' }])
+      })
+
+      test('resolved never overtakes opened, not even while opened waits for its next try; other channels do not wait', async () => {
+        await enqueueNotices(db, [notice('opened'), notice('resolved'), notice('opened', { channel: 'chat' })])
+        const first = await claimNotices(db, { ...claim, owner: 'me' })
+        expect(first.map((n) => n.id)).toEqual(['pager-opened', 'chat-opened'])
+        await settleRetry(db, { owner: 'me', id: 'pager-opened', error: 'HTTP 503' })
+        expect(await claimNotices(db, { ...claim, owner: 'me' })).toEqual([])
+        await db.query(`update outbox set due_at = now()`)
+        expect((await claimNotices(db, { ...claim, owner: 'me' })).map((n) => n.id)).toEqual(['pager-opened'])
+        await settleSent(db, { owner: 'me', id: 'pager-opened', externalId: 'K-1' })
+        const [resolved] = await claimNotices(db, { ...claim, owner: 'me' })
+        expect(resolved).toMatchObject({ id: 'pager-resolved', externalId: 'K-1' })
+        await settleSent(db, { owner: 'me', id: 'pager-resolved' })
+        expect(await listNotices(db, 'inc-1')).toMatchObject([{ externalId: 'K-1' }, { externalId: 'K-1' }, { externalId: '' }])
+      })
+
+      test('a dead notice does not hold up the later ones', async () => {
+        await enqueueNotices(db, [notice('opened'), notice('resolved')])
+        await claimNotices(db, { ...claim, owner: 'me' })
+        await settleDead(db, { owner: 'me', id: 'pager-opened', error: 'the channel was deleted' })
+        expect((await claimNotices(db, { ...claim, owner: 'me' })).map((n) => n.id)).toEqual(['pager-resolved'])
+        expect(await listNotices(db)).toMatchObject([{ status: 'dead', lastError: 'the channel was deleted' }, { status: 'due' }])
+      })
+
+      test('what is planned after resolved is kept but not sent', async () => {
+        await enqueueNotices(db, [notice('opened'), notice('resolved')])
+        await enqueueNotices(db, [notice('escalated'), notice('escalated', { channel: 'chat' })])
+        expect((await listNotices(db)).map((n) => `${n.id} ${n.status}`)).toEqual([
+          'pager-opened due',
+          'pager-resolved due',
+          'pager-escalated dead',
+          'chat-escalated due',
+        ])
+      })
+
+      test('pauses double up to five minutes; a receiver that says when is believed', async () => {
+        await enqueueNotices(db, [notice('opened')])
+        const pauses: number[] = []
+        for (let attempt = 1; attempt <= 11; attempt++) {
+          await claimNotices(db, { ...claim, owner: 'me' })
+          await settleRetry(db, { owner: 'me', id: 'pager-opened', error: 'no' })
+          pauses.push(Math.round((await duePauseMs(db)) / 1000))
+          await db.query(`update outbox set due_at = now()`)
+        }
+        expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300])
+        await claimNotices(db, { ...claim, owner: 'me' })
+        await settleRetry(db, { owner: 'me', id: 'pager-opened', error: 'no', retryAfterMs: 90_000 })
+        expect(Math.round((await duePauseMs(db)) / 1000)).toBe(90)
+        expect((await nextDueMs(db)) ?? 0).toBeGreaterThan(85_000)
+      })
+
+      test('one channel can be claimed alone', async () => {
+        await enqueueNotices(db, [notice('opened'), notice('opened', { channel: 'chat' })])
+        expect((await claimNotices(db, { ...claim, owner: 'me', channel: 'chat' })).map((n) => n.id)).toEqual(['chat-opened'])
+      })
+
+      test('when the next is due is known, and that there is none', async () => {
+        expect(await nextDueMs(db)).toBeUndefined()
+        await enqueueNotices(db, [notice('opened')])
+        expect(await nextDueMs(db)).toBe(0)
+        await claimNotices(db, { ...claim, owner: 'me' })
+        expect((await nextDueMs(db)) ?? 0).toBeGreaterThan(50_000)
+      })
+    })
+  })
+}
+
+/** How long after this moment of the database's clock the only notice is due. */
+async function duePauseMs(db: Db): Promise<number> {
+  const [row] = await db.query<{ ms: number }>('select extract(epoch from due_at - now())::float8 * 1000 as ms from outbox')
+  return row?.ms ?? NaN
+}
+
+export async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
+  const end = Date.now() + timeoutMs
+  while (!condition()) {
+    if (Date.now() > end) throw new Error('waited in vain')
+    await sleep(5)
+  }
+}
