@@ -4,10 +4,11 @@
  */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { startCorrelateStage } from './correlate/stage.ts'
 import { loadModels } from './detect/model-files.ts'
+import type { VectorSink } from './detect/detector.ts'
 import { startDetectStage } from './detect/stage.ts'
 import { createDoors } from './ingest/doors.ts'
 import type { Door } from './ingest/door.ts'
@@ -39,7 +40,9 @@ export interface AppOptions {
   /** Where the console channel and dry runs print. */
   readonly print?: (text: string) => void
   /** Taps the doors, for the recorder. */
-  readonly wrapDoor?: (door: Door) => Door
+  readonly wrapDoor?: (door: Door) => Promise<Door>
+  /** Told the vectors of the service detector, to train on. */
+  readonly vectors?: VectorSink
 }
 
 export interface App {
@@ -83,17 +86,17 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
     readiness.push(() => db.query('select 1'))
   }
 
-  const http = fastify({ loggerInstance: telemetry.log.child({}, { level: 'warn' }), bodyLimit: config.ingest.limits.maxBodyBytes, forceCloseConnections: 'idle' })
+  const log: FastifyBaseLogger = telemetry.log.child({}, { level: 'warn' })
+  const http = fastify({ loggerInstance: log, bodyLimit: config.ingest.limits.maxBodyBytes, forceCloseConnections: 'idle' })
   cleanup.push(() => http.close())
   registerHealth(http, telemetry, readiness)
 
   const topics = topicsWith(config.kafka.topicPrefix)
   const needsTransport = roles.has('ingest') || roles.has('detect') || roles.has('correlate')
   const transport = needsTransport ? await openTransport(config, telemetry, clock) : undefined
-  const partitions = config.transport === 'kafka' ? config.kafka.partitions : 1
   if (transport !== undefined) {
     cleanup.push(async () => transport[Symbol.asyncDispose]())
-    await transport.ensureTopic(topics.telemetry, partitions)
+    await transport.ensureTopic(topics.telemetry, config.transport === 'kafka' ? config.kafka.partitions : 1)
     await transport.ensureTopic(topics.findings, 1)
     await transport.ensureTopic(topics.deadLetters, 1)
   }
@@ -108,12 +111,20 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
   }
   if (roles.has('detect')) {
     const models = loadModels(config.detect, telemetry.log)
-    const stage = await startDetectStage({ transport: transport!, topics, db: db!, config: config.detect, telemetry, models })
+    const stage = await startDetectStage({
+      transport: transport!,
+      topics,
+      db: db!,
+      config: config.detect,
+      telemetry,
+      models,
+      ...(options.vectors && { vectors: options.vectors }),
+    })
     cleanup.push(async () => stage[Symbol.asyncDispose]())
   }
   let notify: NotifyStage | undefined
   if (roles.has('notify')) {
-    notify = createNotifyStage({ db: db!, config: config.notify, telemetry, owner: `${hostname()}:${process.pid}:${randomUUID()}`, publicUrl, print })
+    notify = createNotifyStage({ db: db!, config: config.notify, telemetry, owner: `${hostname()}:${process.pid}:${randomUUID()}`, publicUrl, clock, print })
     const stage = notify
     cleanup.push(() => stage.stop())
   }
@@ -121,8 +132,9 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
 
   let door: Door | undefined
   if (roles.has('ingest')) {
-    door = createDoors({ transport: transport!, topics, config: config.ingest, telemetry, clock })
-    if (options.wrapDoor !== undefined) door = options.wrapDoor(door)
+    const partitions = await transport!.partitions(topics.telemetry)
+    door = createDoors({ transport: transport!, topics, partitions, config: config.ingest, telemetry, clock })
+    if (options.wrapDoor !== undefined) door = await options.wrapDoor(door)
     registerDoors(http, door, { limits: config.ingest.limits, token: config.http.token, clock })
     const sources = await startKafkaSources({ transport: transport!, topics, door, config: config.ingest, telemetry, clock })
     cleanup.push(async () => sources[Symbol.asyncDispose]())
@@ -138,7 +150,7 @@ async function openStore(config: Config): Promise<Db> {
 }
 
 async function openTransport(config: Config, telemetry: Telemetry, clock: () => number): Promise<Transport> {
-  return config.transport === 'kafka' ? createKafkaTransport(config.kafka, { telemetry, clock }) : createEmbeddedTransport({ clock })
+  return config.transport === 'kafka' ? createKafkaTransport(config.kafka, { telemetry, clock }) : createEmbeddedTransport({ clock, telemetry })
 }
 
 function registerHealth(http: FastifyInstance, telemetry: Telemetry, readiness: readonly (() => Promise<unknown>)[]): void {

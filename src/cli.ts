@@ -16,7 +16,7 @@ const USAGE = `Tocsin: one fault, one page, with the probable cause.
   tocsin demo     replay the recorded outage and show the incidents   [--json] [--exit] [--recording FOLDER]
   tocsin replay   FOLDER: play a recording through the pipeline, as fast as it can   [--json]
   tocsin record   FOLDER: keep what arrives at the doors, to be replayed
-  tocsin train    train the service model   [--recording FOLDER] [--out models/NAME]
+  tocsin train    train the service model   [--recording FOLDER | --vectors FILE] [--out models/NAME] [--seed N]
   tocsin config   check | example | schema
   tocsin version
 
@@ -63,6 +63,11 @@ function rolesOf(text: string | undefined): readonly Role[] {
   return names as Role[]
 }
 
+function seedOf(text = '1'): number {
+  if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--seed takes a whole number, not ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
 function only(positionals: readonly string[], what: string): string {
   if (positionals.length !== 1) throw new UsageError(`give exactly one ${what}`)
   return positionals[0]!
@@ -76,12 +81,12 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   },
   async demo(args) {
     const { values } = parse(args, { json: { type: 'boolean' }, exit: { type: 'boolean' }, recording: { type: 'string' } })
-    const { demo, DEMO_DEFAULTS } = await import('./demo.ts')
+    const { demo, DEMO_DEFAULTS } = await import('./replays.ts')
     await demo(configOf(values, DEMO_DEFAULTS), { json: values.json === true, exit: values.exit === true, recording: values.recording })
   },
   async replay(args) {
     const { values, positionals } = parse(args, { json: { type: 'boolean' } })
-    const { replayCommand, REPLAY_DEFAULTS } = await import('./demo.ts')
+    const { replayCommand, REPLAY_DEFAULTS } = await import('./replays.ts')
     await replayCommand(configOf(values, REPLAY_DEFAULTS), { json: values.json === true, recording: only(positionals, 'FOLDER to replay') })
   },
   async record(args) {
@@ -91,8 +96,8 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   },
   async train(args) {
     const { values } = parse(args, { recording: { type: 'string' }, vectors: { type: 'string' }, out: { type: 'string' }, seed: { type: 'string' } })
-    const { train } = await import('./commands.ts')
-    await train(configOf(values), { recording: values.recording, vectors: values.vectors, out: values.out ?? 'models/service', seed: Number(values.seed ?? 1) })
+    const { train, REPLAY_DEFAULTS } = await import('./replays.ts')
+    await train(configOf(values, { ...REPLAY_DEFAULTS, logLevel: 'info' }), { recording: values.recording, vectors: values.vectors, out: values.out ?? 'models/service', seed: seedOf(values.seed) })
   },
   async config(args) {
     const { values, positionals } = parse(args, {})

@@ -6,7 +6,7 @@ import { pino } from 'pino'
 import { startApp, type Role } from './app.ts'
 import type { Config } from './config.ts'
 import type { Door } from './ingest/door.ts'
-import { createRecorder } from './ingest/recording.ts'
+import { createRecorder, type Recorder } from './ingest/recording.ts'
 import { Telemetry } from './telemetry.ts'
 
 export function telemetryFor(config: Config): Telemetry {
@@ -41,10 +41,10 @@ export async function run(config: Config, roles: readonly Role[]): Promise<void>
 export async function record(config: Config, folder: string): Promise<void> {
   const telemetry = telemetryFor(config)
   const stopping = stopRequested()
-  let recorder: (Door & { close(): Promise<void> }) | undefined
+  let recorder: Recorder | undefined
   // Only the doors run, and nobody listens behind them: what arrives is checked, answered and kept.
-  const wrapDoor = (door: Door) => {
-    recorder = createRecorder(folder, door)
+  const wrapDoor = async (door: Door) => {
+    recorder = await createRecorder(folder, door)
     return recorder
   }
   const app = await startApp({ config: { ...config, transport: 'embedded', store: 'embedded' }, roles: ['ingest'], telemetry, wrapDoor })

@@ -11,8 +11,6 @@ import { Account } from './ledger.ts'
 import type { Graph } from './topology.ts'
 import { listed, named } from './wording.ts'
 
-export { WINDOW_MS } from './excess.ts'
-
 export interface CauseInput {
   readonly onsetMs: number
   readonly nowMs: number
@@ -30,11 +28,13 @@ export interface CauseInput {
 
 const MAX_SUSPECTS = 300
 const MAX_CAUSES = 5
-const MIN_PROBABILITY = 0.02
+const MIN_PROBABILITY = 0.01
 /** The larger, the more a lead in points counts. */
 const SHARPNESS = 2
 /** Points that "something else" has, with traces and without: metrics alone say less about where a fault is. */
 const UNKNOWN = { traced: 1.5, untraced: 2.5 } as const
+/** However clear it looks. */
+const ALWAYS_UNKNOWN = 0.05
 const EXPLAINED_AWAY = 0.5
 
 /** Most probable first. Deterministic in its input; the order of the lists in it does not matter. */
@@ -42,9 +42,9 @@ export function rankCauses(input: CauseInput): Cause[] {
   const { graph, maxHops } = input
   const accounts = new Map(suspectsOf(input).map((service) => [service, new Account(service)]))
   const traffic = measureExcess(input.history, new Set(accounts.keys()), input.onsetMs, input.disturbed)
-  if (traffic !== undefined) blameTraffic(accounts, traffic, input)
+  if (traffic !== undefined) blameTraffic(accounts, traffic, input.core)
   blameAnomalies(accounts, input)
-  blamePosition(accounts, input)
+  blamePosition(accounts, input, traffic !== undefined)
   blameChanges(accounts, input, traffic !== undefined)
   blameOwners(accounts, graph)
   if ([...accounts.values()].every((account) => account.total === 0)) blameDeepest(accounts, input)
@@ -63,7 +63,8 @@ export function rankCauses(input: CauseInput): Cause[] {
   }
   scored.sort((a, b) => b.score - a.score || (a.account.service < b.account.service ? -1 : 1))
   const unknown = traffic === undefined ? UNKNOWN.untraced : UNKNOWN.traced
-  const mass = scored.reduce((sum, { score }) => sum + score ** SHARPNESS, unknown ** SHARPNESS)
+  const claimed = scored.reduce((sum, { score }) => sum + score ** SHARPNESS, 0)
+  const mass = claimed * (1 + ALWAYS_UNKNOWN) + unknown ** SHARPNESS
   return scored
     .slice(0, MAX_CAUSES)
     .map(({ account, score, evidence }) => ({
@@ -93,17 +94,19 @@ function suspectsOf({ core, anomalies, changes, graph, maxHops }: CauseInput): s
 }
 
 /** It shows something, and what it calls does not. */
-function blamePosition(accounts: ReadonlyMap<string, Account>, { graph, core }: CauseInput): void {
+function blamePosition(accounts: ReadonlyMap<string, Account>, { graph, core }: CauseInput, traced: boolean): void {
   const withSymptoms = [...accounts.values()].filter((account) => account.total > 0)
   const bothered = new Set(core)
   for (const account of withSymptoms) {
-    if (account.points('errors-started', 'failing-calls', 'self-time', 'slow-callee', 'saturation', 'absence') >= 0.3) bothered.add(account.service)
+    const direct = account.points('errors-started', 'failing-calls', 'self-time', 'slow-callee', 'saturation', 'absence')
+    if (direct >= 0.3 || (graph.isInferred(account.service) && account.points('symptom') > 0)) bothered.add(account.service)
   }
   for (const account of withSymptoms) {
     const { service } = account
     if (!graph.knows(service) || !bothered.has(service)) continue
     const callees = graph.callees(service)
-    if (callees.some((callee) => bothered.has(callee))) continue
+    // Of what sends nothing itself only the traffic can say that it is well.
+    if (callees.some((callee) => bothered.has(callee) || (!traced && graph.isInferred(callee)))) continue
     account.add('position', 1, callees.length === 0 ? 'It has symptoms and calls nothing further' : `It has symptoms and what it calls (${listed(callees)}) has none`)
   }
 }

@@ -4,9 +4,9 @@
  */
 import type { Alert, Anomaly, Change, ChangeType } from '../model.ts'
 import { WINDOW_MS, type EdgeExcess, type TrafficExcess } from './excess.ts'
-import { lg, type Account } from './ledger.ts'
+import { lg, WEIGHTS, type Account } from './ledger.ts'
 import { changeText } from './timeline.ts'
-import { symptomText } from './title.ts'
+import { anomalyText } from './title.ts'
 import type { Graph } from './topology.ts'
 import { clip, formatDuration, formatNumber, formatPercent, listed, named } from './wording.ts'
 
@@ -14,12 +14,14 @@ type Accounts = ReadonlyMap<string, Account>
 
 /** How much of the failures that callers see at something that did not itself fail is charged to it; the rest stays with the callers. */
 const CHARGED_TO_CALLEE = 0.7
+/** How far the caller of a slow thing is suspected along with it, should it have been changed. */
+const ASKED_BADLY = 0.5
 /** Shares below this are noise of the split. */
 const MIN_SHARE = 0.05
 
-export function blameTraffic(accounts: Accounts, traffic: TrafficExcess, { core, graph }: { core: readonly string[]; graph: Graph }): void {
+export function blameTraffic(accounts: Accounts, traffic: TrafficExcess, core: readonly string[]): void {
   blameFailures(accounts, traffic, core)
-  blameTime(accounts, traffic, graph)
+  blameTime(accounts, traffic)
 }
 
 function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonly string[]): void {
@@ -51,6 +53,7 @@ function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonl
   for (const [service, failures] of started) {
     const share = failures / total
     const { excess } = traffic.services.get(service)!.started
+    accounts.get(service)?.noteOwn((excess / total) * weight)
     if (share < MIN_SHARE) continue
     const elsewhere = excess - failures >= 1 ? `, not counting ${formatNumber(excess - failures)} in calls to what did not itself report a failure` : ''
     const text = `${formatPercent(share)} of the excess failures started here (${formatNumber(failures)} of ${formatNumber(total)})${elsewhere}`
@@ -64,12 +67,15 @@ function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonl
   }
 }
 
-function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): void {
+function blameTime(accounts: Accounts, traffic: TrafficExcess): void {
   const self = new Map<string, number>()
   for (const row of traffic.services.values()) self.set(row.service, row.self.excess)
   let expected = sumOf([...traffic.services.values()], (row) => row.self.expected)
   let waiting = 0
+  const callerShare: [caller: string, ms: number][] = []
   for (const edge of traffic.edges) {
+    // A database is often slow because of how it is asked.
+    if (edge.inferred) callerShare.push([edge.caller, edge.client.excess])
     // The client span's own time may be among the self time of its service: what the callee or the network took is not the caller's.
     const excess = edge.inferred ? edge.client.excess : edge.gap.excess
     self.set(edge.caller, Math.max(0, (self.get(edge.caller) ?? 0) - excess))
@@ -81,6 +87,7 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
   if (total <= 0) return
   // Three times as long as usual is as bad as it gets.
   const weight = lg(total / Math.max(expected, 1), 2)
+  for (const [caller, ms] of callerShare) accounts.get(caller)?.noteOwn(ASKED_BADLY * (ms / total) * weight)
   for (const [service, ms] of self) {
     const share = ms / total
     const row = traffic.services.get(service)
@@ -100,11 +107,11 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
     const text = `Calls to it by ${who} take ${now} (normally ${usual}): ${formatPercent(share)} of the extra time`
     accounts.get(callee)?.add('slow-callee', share * weight, text)
   }
-  blameNetwork(accounts, traffic.edges, total, weight, graph)
+  blameNetwork(accounts, traffic.edges, total, weight)
 }
 
 /** A slow way to a service shows on all edges into it, a slow host on all its edges; on one edge of many it is somebody else's. */
-function blameNetwork(accounts: Accounts, edges: readonly EdgeExcess[], total: number, weight: number, graph: Graph): void {
+function blameNetwork(accounts: Accounts, edges: readonly EdgeExcess[], total: number, weight: number): void {
   const traced = edges.filter((edge) => !edge.inferred)
   for (const account of accounts.values()) {
     const into = traced.filter((edge) => edge.callee === account.service)
@@ -118,7 +125,7 @@ function blameNetwork(accounts: Accounts, edges: readonly EdgeExcess[], total: n
     const each = formatDuration(sumOf(late, (edge) => edge.gap.excess) / calls)
     const others = listed(late.map((edge) => (edge.callee === account.service ? edge.caller : edge.callee)))
     const text = `Between it and ${others} ${each} per call are lost on the way or in front of the server: ${formatPercent(share)} of the extra time`
-    account.add('network', share * affected * weight, graph.knows(account.service) ? text : '')
+    account.add('network', share * affected * weight, text)
   }
 }
 
@@ -141,8 +148,9 @@ export function blameAnomalies(accounts: Accounts, { anomalies, alerts, onsetMs,
     if (anomaly.startMs > onsetMs + WINDOW_MS) continue
     const account = accounts.get(anomaly.service)
     const strength = lg(anomaly.score, FULL_SCORE)
-    const text = told(anomaly)
-    if (anomaly.impact) account?.add('symptom', strength, text, anomaly.id)
+    const text = anomalyText(anomaly)
+    const isFelt = anomaly.impact || (graph.isInferred(anomaly.service) && (anomaly.symptom === 'errors' || anomaly.symptom === 'latency'))
+    if (isFelt) account?.add('symptom', strength, text, anomaly.id)
     else if (anomaly.symptom === 'saturation') {
       if (anomaly.direction === 'up') account?.add('saturation', strength * (HARD_RESOURCE.test(anomaly.subject) ? 1 : SOFT_RESOURCE), text, anomaly.id)
     } else if (anomaly.symptom === 'log') {
@@ -193,7 +201,7 @@ const SUSPICION: Readonly<Record<ChangeType, number>> = {
 export function blameChanges(accounts: Accounts, { changes, onsetMs }: { changes: readonly Change[]; onsetMs: number }, traced: boolean): void {
   const own = new Map<string, number>()
   for (const account of accounts.values()) {
-    const certain = account.points('errors-started', 'self-time', 'saturation', 'absence')
+    const certain = account.own * WEIGHTS['errors-started'].points + account.points('self-time', 'saturation', 'absence')
     const vague = account.points('logs', 'detector')
     own.set(account.service, Math.min(1, (traced ? certain + 0.3 * vague : certain + vague + 2 * account.points('symptom')) / 2))
   }
@@ -204,11 +212,6 @@ export function blameChanges(accounts: Accounts, { changes, onsetMs }: { changes
     const when = beforeMs >= 1000 ? `${formatDuration(beforeMs)} before the first symptom` : 'as the symptoms began'
     accounts.get(change.service)?.add('change', strength, `${capital(changeText(change))}, ${when}`, change.id)
   }
-}
-
-function told(anomaly: Anomaly): string {
-  const numbers = `${clip(anomaly.subject, 120)}: ${symptomText(anomaly)}`
-  return anomaly.impact ? numbers : clip(anomaly.evidence[0] ?? '', 300) || numbers
 }
 
 function capital(text: string): string {

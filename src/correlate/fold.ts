@@ -5,6 +5,7 @@
 import type { Alert, Anomaly, Change, Finding, Flow } from '../model.ts'
 import type { Draft } from './draft.ts'
 import { isOpen } from './draft.ts'
+import { WINDOW_MS } from './excess.ts'
 import { addFlows, unseenFlows } from './flow-history.ts'
 import type { Input, PersonAction } from './state.ts'
 import { recoveredEntry } from './timeline.ts'
@@ -114,5 +115,9 @@ function foldFlows(draft: Draft, flows: readonly Flow[]): void {
   const { topologyHalfLifeMs: halfLifeMs, limits } = draft.config
   draft.topology = learn(draft.topology, fresh, draft.nowMs, { halfLifeMs, maxEdges: limits.edges })
   draft.history = addFlows(draft.history, fresh, draft.nowMs, limits)
-  for (const tracked of draft.incidents.values()) if (isOpen(tracked)) draft.put({ ...tracked, causesDue: true })
+  // Later traffic says nothing new about the cause.
+  const firstMs = fresh.reduce((first, flow) => Math.min(first, flow.startMs), Infinity)
+  for (const tracked of draft.incidents.values()) {
+    if (isOpen(tracked) && firstMs < tracked.onsetMs + WINDOW_MS) draft.put({ ...tracked, causesDue: true })
+  }
 }

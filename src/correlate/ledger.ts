@@ -61,6 +61,7 @@ interface Entry extends Evidence {
 
 export class Account {
   readonly service: string
+  #own = 0
   readonly #entries = new Map<EvidenceKind, Entry>()
   constructor(service: string) {
     this.service = service
@@ -72,6 +73,15 @@ export class Account {
     if (!(points >= 0.05)) return
     const known = this.#entries.get(kind)
     if (known === undefined || points > known.points || (points === known.points && text < known.text)) this.#entries.set(kind, { kind, points, text, ref })
+  }
+
+  /** 0 to 1: how far it could itself have brought about what is charged to what it calls. A change of its own makes that likely. */
+  get own(): number {
+    return this.#own
+  }
+
+  noteOwn(strength: number): void {
+    this.#own = Math.max(this.#own, Math.min(1, strength))
   }
 
   points(...kinds: readonly EvidenceKind[]): number {

@@ -4,8 +4,9 @@
  * makes the while longer: flapping is one incident and one page.
  */
 import type { Alert, Anomaly, Cause, Incident } from '../model.ts'
-import { rankCauses, WINDOW_MS } from './cause.ts'
+import { rankCauses } from './cause.ts'
 import { isOpen, isStanding, type Draft } from './draft.ts'
+import { WINDOW_MS } from './excess.ts'
 import { alertPages, worse } from './severity.ts'
 import type { TrackedIncident } from './state.ts'
 import { alertEndedEntry, causeEntry, openedEntry, resolvedEntry } from './timeline.ts'
@@ -18,6 +19,8 @@ interface Members {
 
 /** Doubles the time of quiet that is asked for, at most this many times. */
 const MAX_DOUBLINGS = 2
+/** Below this a cause is shown but not called probable. */
+const WORTH_SAYING = 0.4
 /** A new favourite must be ahead of the announced one by this much to be announced. */
 const CLEARLY_AHEAD = 0.05
 
@@ -66,7 +69,6 @@ function felt(draft: Draft, tracked: TrackedIncident, members: Members): Tracked
 
 function withCauses(draft: Draft, tracked: TrackedIncident, members: Members): TrackedIncident {
   const { nowMs, config } = draft
-  // Traffic long after the onset says nothing new about the cause; anomalies and changes do.
   if (!tracked.causesDue || nowMs - tracked.causesMs < config.causeEveryMs) return tracked
   const causes = rankCauses({
     onsetMs: tracked.onsetMs,
@@ -86,7 +88,7 @@ function withCauses(draft: Draft, tracked: TrackedIncident, members: Members): T
 
 function announce(draft: Draft, tracked: TrackedIncident, causes: readonly Cause[]): string {
   const first = causes[0]
-  if (first === undefined || first.service === tracked.announcedCause) return tracked.announcedCause
+  if (first === undefined || first.probability < WORTH_SAYING || first.service === tracked.announcedCause) return tracked.announcedCause
   const announced = causes.find((cause) => cause.service === tracked.announcedCause)
   if (announced !== undefined && first.probability - announced.probability < CLEARLY_AHEAD) return tracked.announcedCause
   draft.timeline.push(causeEntry(tracked.incident.id, first, draft.nowMs))

@@ -69,7 +69,7 @@ function run(state: State, nowMs: number, before: Effects, config: CorrelateConf
 }
 
 function nextStep(state: State, nowMs: number, config: CorrelateConfig): number {
-  const next = state.nowMs === 0 ? nowMs : state.nowMs + config.stepMs
+  const next = state.nowMs + config.stepMs
   if (isWaiting(state)) return Math.min(next, nowMs)
   // Nothing is open: straight to where the first finding is due. After hours of silence that saves thousands of empty steps.
   let firstMs = nowMs

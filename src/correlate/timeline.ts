@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Alert, Anomaly, Cause, Change, Incident, TimelineEntry, TimelineKind } from '../model.ts'
 import { timelineId } from '../store/timeline.ts'
-import { symptomText } from './title.ts'
+import { anomalyText } from './title.ts'
 import { clip, formatDuration, named } from './wording.ts'
 
 /** Named after what opened it and when: replayed, the same thing opens the same incident; an alert that fires again opens another. */
@@ -20,10 +20,7 @@ export function openedEntry(incident: Incident): TimelineEntry {
 }
 
 export function anomalyEntry(incident: string, anomaly: Anomaly): TimelineEntry {
-  const text = anomaly.impact
-    ? `${clip(anomaly.subject, 120)}: ${symptomText(anomaly)}`
-    : (clip(anomaly.evidence[0] ?? '', 300) || `${clip(anomaly.subject, 120)}: ${symptomText(anomaly)}`)
-  return entry(incident, 'anomaly', anomaly.startMs, anomaly.service, text, anomaly.id)
+  return entry(incident, 'anomaly', anomaly.startMs, anomaly.service, anomalyText(anomaly), anomaly.id)
 }
 
 export function recoveredEntry(incident: string, anomaly: Anomaly, endMs: number): TimelineEntry {

@@ -90,3 +90,10 @@ export function symptomText(anomaly: Anomaly): string {
   const usual = Number.isFinite(anomaly.expected) ? ` (normally ${formatValue(anomaly.expected, anomaly.unit)})` : ''
   return `${clip(anomaly.subject, 100)} ${formatValue(anomaly.observed, anomaly.unit)}${usual}`
 }
+
+/** One line about any anomaly: what was watched and what it did. */
+export function anomalyText(anomaly: Anomaly): string {
+  const told = anomaly.impact ? '' : clip(anomaly.evidence[0] ?? '', 300)
+  // The measure is in the sentence that follows.
+  return told === '' ? `${clip(anomaly.subject.replace(/ (error ratio|latency p\d+)$/i, ''), 120)}: ${symptomText(anomaly)}` : told
+}

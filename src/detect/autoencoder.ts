@@ -29,7 +29,13 @@ export interface AutoencoderModel {
   readonly layers: readonly DenseLayer[]
   /** Of rows it has not been trained on. `threshold` is where an anomaly begins. */
   readonly error: { readonly median: number; readonly q99: number; readonly threshold: number }
-  readonly training: { readonly data: string; readonly rows: number; readonly seed: number; readonly loss: number; readonly validationLoss: number }
+  readonly training: {
+    readonly data: string
+    readonly rows: number
+    readonly seed: number
+    readonly loss: number
+    readonly validationLoss: number
+  }
 }
 
 /** An error is the mean of this many of the largest: one lone feature still shows, five that moved show five times as much. */

@@ -288,10 +288,10 @@ export class Episodes {
       episode.inLast = 1
     }
     chart.timeMs.push(o.timeMs)
-    chart.observed.push(o.observed)
-    chart.expected.push(o.expected)
-    chart.low.push(o.low)
-    chart.high.push(o.high)
+    chart.observed.push(drawn(o.observed))
+    chart.expected.push(drawn(o.expected))
+    chart.low.push(drawn(o.low))
+    chart.high.push(drawn(o.high))
     chart.score.push(Number.isNaN(o.score) ? 0 : o.score)
   }
 }
@@ -306,12 +306,17 @@ function scoreOf(o: Observation): number {
   return Math.min(MAX_SCORE, o.score)
 }
 
-/** Of every two neighbours the one with the higher score stays, so that peaks outlive the thinning. */
+/** Six figures are more than a chart can show, and half the bytes. */
+function drawn(value: number): number {
+  return Number(value.toPrecision(6))
+}
+
+/** Of every two neighbours the one with the higher score stays, so that peaks outlive the thinning; so does the very first, from before it began. */
 function halve(chart: Chart): void {
   const columns = [chart.timeMs, chart.observed, chart.expected, chart.low, chart.high, chart.score]
   const half = Math.ceil(chart.score.length / 2)
   for (let i = 0; i < half; i++) {
-    const keep = (chart.score[2 * i + 1] ?? -1) > chart.score[2 * i]! ? 2 * i + 1 : 2 * i
+    const keep = i > 0 && (chart.score[2 * i + 1] ?? -1) > chart.score[2 * i]! ? 2 * i + 1 : 2 * i
     for (const column of columns) column[i] = column[keep]!
   }
   for (const column of columns) column.length = half

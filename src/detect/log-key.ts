@@ -31,16 +31,20 @@ const CLOSE = 41
 
 /** Words with a digit in them that are names all the same. */
 const KNOWN = new Set(
-  ('ipv4 ipv6 IPv4 IPv6 sha1 sha256 sha512 SHA1 SHA256 SHA512 md5 MD5 utf8 utf-8 UTF8 UTF-8 utf16 base64 Base64 x86 x86_64 amd64 arm64 i386 http1 http2 ' +
+  (
+    'ipv4 ipv6 IPv4 IPv6 sha1 sha256 sha512 SHA1 SHA256 SHA512 md5 MD5 utf8 utf-8 UTF8 UTF-8 utf16 base64 Base64 x86 x86_64 amd64 arm64 i386 http1 http2 ' +
     'HTTP2 h2 h2c s3 S3 ec2 EC2 k8s K8s oauth2 OAuth2 x509 X509 X.509 log4j l2 l3 L1 L2 L3 L4 L7 p50 p95 p99 v1 v2 v3 int8 int16 int32 int64 uint8 uint32 uint64 ' +
-    'float32 float64 pbkdf2 ed25519 http3 ext4 gzip2 bzip2 lz4 i18n e2e 2xx 3xx 4xx 5xx 2PC').split(' '),
+    'float32 float64 pbkdf2 ed25519 http3 ext4 gzip2 bzip2 lz4 i18n e2e 2xx 3xx 4xx 5xx 2PC'
+  ).split(' '),
 )
 const KNOWN_LONGEST = 8
 
 const UNITS = new Set(
-  ('ns us µs ms msec msecs millis millisecond milliseconds microseconds nanoseconds s sec secs second seconds m min mins minute minutes h hr hrs hour hours d day days ' +
+  (
+    'ns us µs ms msec msecs millis millisecond milliseconds microseconds nanoseconds s sec secs second seconds m min mins minute minutes h hr hrs hour hours d day days ' +
     'b B byte bytes Byte Bytes bit bits k K kb kB KB Kb KiB kib m M mb mB MB Mb MiB mib g G gb GB Gb GiB gib t T tb TB TiB tib PB PiB bps kbps Kbps Mbps mbps Gbps gbps Bps ' +
-    'rps qps tps Hz kHz KHz MHz GHz % percent').split(' '),
+    'rps qps tps Hz kHz KHz MHz GHz % percent'
+  ).split(' '),
 )
 
 /** What kind of word the last call of `readWord` read. */
@@ -269,7 +273,8 @@ function unitEnd(line: string, at: number, end: number): number {
   const from = spaceEnd(line, at, end)
   if (from >= end || classOf(line.charCodeAt(from)) & (SPACE | DELIMITER)) return at
   let to = readWord(line, from, end)
-  if (wordKind !== PLAIN || to - from > 12) return at
+  // `a=1 b=2`: a name, not a unit.
+  if (wordKind !== PLAIN || to - from > 12 || (to < end && line.charCodeAt(to) === 61)) return at
   let unit = line.slice(from, to)
   if (unit.endsWith('.')) unit = unit.slice(0, -1)
   if (!UNITS.has(unit)) return at

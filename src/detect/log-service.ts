@@ -162,7 +162,9 @@ export class ServiceLogs {
     if (now.errors === 0 && expected < 0.1 && !episodes.isOpen(key)) return
     const seen = this.#observation(startMs, now.errors, expected, stabilised(expected) + config.errorThreshold * spread, score)
     const explain = (worst: Observation): string[] => {
-      const sentences = [`${this.name} wrote ${worst.volume} lines of severity error or worse in ${this.#span()}; ${this.#count(worst.expected)} were expected.`]
+      const sentences = [
+        `${this.name} wrote ${worst.volume} lines of severity error or worse in ${this.#span()}; ${this.#count(worst.expected)} were expected.`,
+      ]
       if (now.errorExample !== '') sentences.push(`For example: "${now.errorExample}"`)
       return sentences
     }
@@ -176,7 +178,9 @@ export class ServiceLogs {
       const known = this.#known.get(id) ?? this.#meet(id, tally, startMs, !warm, emit)
       known.severity = Math.max(known.severity, tally.severity)
       this.#settle(known, startMs)
-      const score = known.settled ? this.#judgeBurst(id, known, tally, startMs, growthOf(now.lines - tally.lines, usualVolume), warm, emit) : 0
+      const score = known.settled
+        ? this.#judgeBurst(id, known, tally, startMs, growthOf(now.lines - tally.lines, usualVolume), warm, emit)
+        : 0
       if (!known.settled) {
         if (known.severity >= WARN) freshLines += tally.lines
         fresh.push({ id, known, tally, score: this.#newness(known.severity, tally.lines) })
@@ -256,10 +260,17 @@ export class ServiceLogs {
     const subject = this.#subject(`${known.settled ? 'log line' : 'new log line'}: ${shortened(known.text)}`)
     const expected = known.settled ? countOf(known.level.location) : 0
     const seen = this.#observation(startMs, 0, expected, stabilised(expected), 0)
-    const explain = (worst: Observation): string[] => [`It came ${worst.volume} times in ${this.#span()} at its worst.`, `For example: "${known.example}"`]
+    const explain = (worst: Observation): string[] => [
+      `It came ${worst.volume} times in ${this.#span()} at its worst.`,
+      `For example: "${known.example}"`,
+    ]
+    const wasOpen = episodes.isOpen(key)
     episodes.observe(key, subject, seen, explain, emit)
     this.#settle(known, startMs)
-    if (!episodes.isOpen(key)) this.#unwatch(id, known)
+    if (episodes.isOpen(key)) return
+    // It has been told: when it comes back it is not new.
+    if (wasOpen) known.settled = true
+    this.#unwatch(id, known)
   }
 
   /** Two ids of a window may have become one template since they were counted; dropped ones are left out. */
@@ -329,7 +340,7 @@ export class ServiceLogs {
   #followMerges(startMs: number, emit: Emit): void {
     const { templates } = this.#shared
     this.#generation = templates.generation
-    for (const [id, known] of [...this.#known]) {
+    for (const [id, known] of this.#known) {
       const root = templates.resolve(id)
       if (root === id) continue
       this.#drop(id, startMs, emit)

@@ -9,14 +9,33 @@ export const logsConfig = z.strictObject({
   warmUpMs: z.number().int().min(0).default(120_000).describe('For this long after its first line a service is only learned, not judged.'),
   maxLineChars: z.number().int().min(64).max(65_536).default(1024).describe('Of a longer line only the beginning is looked at.'),
   maxTemplates: z.number().int().min(100).default(10_000).describe('Log templates kept per partition; beyond that the rarest are dropped.'),
-  maxTemplatesPerService: z.number().int().min(10).default(500).describe('Log templates followed per service; beyond that the one unseen for longest is dropped.'),
-  maxServices: z.number().int().min(1).default(5_000).describe('Services followed per partition; lines of further ones are counted, not looked at.'),
+  maxTemplatesPerService: z
+    .number()
+    .int()
+    .min(10)
+    .default(500)
+    .describe('Log templates followed per service; beyond that the one unseen for longest is dropped.'),
+  maxServices: z
+    .number()
+    .int()
+    .min(1)
+    .default(5_000)
+    .describe('Services followed per partition; lines of further ones are counted, not looked at.'),
   maxNewPerService: z.number().int().min(1).default(5).describe('Log lines of one service that may be anomalies of their own at one time.'),
   newForMs: z.number().int().min(0).default(900_000).describe('For this long a template that appeared after the warm-up counts as new.'),
-  newInfoLines: z.number().int().min(1).default(20).describe('Lines per window from which a new template without warning severity is worth telling.'),
+  newInfoLines: z
+    .number()
+    .int()
+    .min(1)
+    .default(20)
+    .describe('Lines per window from which a new template without warning severity is worth telling.'),
   burstThreshold: z.number().positive().default(6).describe('Standard deviations above its level from which a known template bursts.'),
   burstMinLines: z.number().int().min(1).default(10).describe('Lines per window below which nothing is a burst.'),
-  errorThreshold: z.number().positive().default(5).describe('Standard deviations above its level from which the number of error lines is anomalous.'),
+  errorThreshold: z
+    .number()
+    .positive()
+    .default(5)
+    .describe('Standard deviations above its level from which the number of error lines is anomalous.'),
   errorMinLines: z.number().int().min(1).default(5).describe('Error lines per window below which their number is not anomalous.'),
   absorbMs: z.number().int().min(60_000).default(21_600_000).describe('What has been different for this long is the new normal.'),
   forgetMs: z.number().int().min(60_000).default(86_400_000).describe('A service without a line for this long is forgotten.'),

@@ -89,7 +89,8 @@ export class LogsDetector implements Detector {
 
   #close(startMs: number, window: Map<string, ServiceTally> | undefined, emit: Emit): void {
     if (window !== undefined) {
-      for (const name of window.keys()) if (!this.#services.has(name)) this.#services.set(name, new ServiceLogs(name, startMs, this.#shared))
+      for (const name of window.keys())
+        if (!this.#services.has(name)) this.#services.set(name, new ServiceLogs(name, startMs, this.#shared))
     }
     for (const [name, service] of this.#services) {
       const tally = window?.get(name)
@@ -134,7 +135,8 @@ function readWindow(from: SnapshotReader): Map<string, ServiceTally> {
     const name = from.string()
     const [lines, errors, errorExample] = [from.f64(), from.f64(), from.string()]
     const templates = new Map<number, TemplateTally>()
-    for (let more = from.count(21); more > 0; more--) templates.set(from.f64(), { lines: from.f64(), severity: from.u8(), example: from.string() })
+    for (let more = from.count(21); more > 0; more--)
+      templates.set(from.f64(), { lines: from.f64(), severity: from.u8(), example: from.string() })
     window.set(name, { lines, errors, errorExample, templates })
   }
   return window

@@ -81,9 +81,10 @@ export function classifyMetric(name: string, labels: Labels): MetricKind {
   else if (any(DISK_WORDS)) [symptom, feature, bad] = ['saturation', 'disk', 'up']
   else if (any(NETWORK_WORDS)) [symptom, feature] = ['traffic', 'network']
   else if (timed && any(DURATION_WORDS)) [symptom, feature, bad] = ['latency', client ? 'downstream_latency' : 'latency', 'up']
+  const rate = shape === 'counter' || shape === 'count'
+  if (rate && requests && failedRequests(labels) === true) [symptom, feature, bad] = ['errors', client ? 'downstream_errors' : 'errors', 'up']
   if (any(SPARE_WORDS) && bad === 'up' && symptom === 'saturation') bad = cpu && shape === 'counter' ? 'both' : 'down'
 
-  const rate = shape === 'counter' || shape === 'count'
   return {
     shape: any(LIMIT_WORDS) && shape === 'gauge' ? 'ignored' : shape,
     family,
@@ -93,7 +94,7 @@ export function classifyMetric(name: string, labels: Labels): MetricKind {
     unit: !rate ? scale.unit : shape === 'counter' && scale.seconds > 0 ? (cpu ? 'cores' : 'seconds/s') : shape === 'counter' && scale.unit !== '' ? `${scale.unit}/s` : '/s',
     served,
     process,
-    floor: floorOf(shape, scale, cpu),
+    floor: floorOf(shape, scale, cpu, runtime),
     relativeFloor: symptom === 'latency' ? 0.1 : 0.05,
   }
 }
@@ -131,10 +132,10 @@ function unitOf(words: readonly string[]): Scale {
 }
 
 /** Nobody is woken for 3 milliseconds, a hundredth of a core or a page of memory more. */
-function floorOf(shape: Shape, scale: Scale, cpu: boolean): number {
+function floorOf(shape: Shape, scale: Scale, cpu: boolean, runtime: boolean): number {
   if (shape === 'counter') return scale.seconds > 0 ? 0.02 / scale.seconds : scale.unit === 'bytes' ? 1024 : 0.05
   if (shape === 'count') return 0.05
-  if (scale.seconds > 0) return 0.004 / scale.seconds
+  if (scale.seconds > 0) return (runtime ? 0.008 : 0.004) / scale.seconds
   if (scale.unit === 'bytes') return 1 << 20
   if (scale.unit === 'ratio') return 0.01
   if (scale.unit === '%') return 1

@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import { PermanentError, messageOf } from '../errors.ts'
 import { Autoencoder, type AutoencoderModel, type DenseLayer } from './autoencoder.ts'
-import { FEATURES, type Feature } from './residuals.ts'
+import { FEATURES } from './residuals.ts'
 
 const VERSION = 1
 const MAX_TOPOLOGY_BYTES = 1 << 20
@@ -23,7 +23,10 @@ const SHIPPED = fileURLToPath(new URL('../../models/', import.meta.url))
 const finite = z.number().refine(Number.isFinite, 'must be finite')
 const metadataSchema = z.strictObject({
   version: z.literal(VERSION, { error: `this program reads version ${VERSION}` }),
-  features: z.array(z.enum(FEATURES)).min(1).refine((all) => new Set(all).size === all.length, 'names a feature twice'),
+  features: z
+    .array(z.enum(FEATURES))
+    .min(1)
+    .refine((all) => new Set(all).size === all.length, 'names a feature twice'),
   mean: z.array(finite),
   deviation: z.array(finite.positive()),
   error: z
@@ -59,7 +62,9 @@ const fileSchema = z.object({
   weightsManifest: z.tuple([
     z.object({
       paths: z.tuple([z.literal('weights.bin')]),
-      weights: z.array(z.object({ name: z.string(), shape: z.array(units), dtype: z.literal('float32'), quantization: z.undefined().optional() })),
+      weights: z.array(
+        z.object({ name: z.string(), shape: z.array(units), dtype: z.literal('float32'), quantization: z.undefined().optional() }),
+      ),
     }),
   ]),
   userDefinedMetadata: z.object({ tocsin: metadataSchema }),
@@ -71,16 +76,17 @@ export function modelFolder(name: string): string {
   return isAbsolute(name) || /[/\\]/.test(name) ? resolve(name) : join(SHIPPED, name)
 }
 
-/** What of the config of detect names a model. */
+/** What the config of detect says about models. */
 export interface ModelUsers {
-  readonly service: { readonly enabled?: boolean; readonly model: string }
+  readonly off: readonly string[]
+  readonly detectors: { readonly service: { readonly model: string } }
 }
 
 /** The models that the config asks for, for `DetectorContext.models`. Throws a PermanentError when one cannot be read. */
 export function loadModels(config: ModelUsers, log: Pick<Logger, 'info'>): Map<string, Autoencoder> {
   const models = new Map<string, Autoencoder>()
-  const { enabled = true, model: name } = config.service
-  if (!enabled) return models
+  if (config.off.includes('service')) return models
+  const name = config.detectors.service.model
   const folder = modelFolder(name)
   const autoencoder = new Autoencoder(readModel(folder))
   models.set(name, autoencoder)
@@ -146,7 +152,12 @@ export function artifactsOf(model: AutoencoderModel): Artifacts {
   return {
     format: 'layers-model',
     generatedBy: 'tocsin',
-    modelTopology: { class_name: 'Sequential', config: { name: model.name, layers }, keras_version: 'tfjs-layers 4.22.0', backend: 'tensor_flow.js' },
+    modelTopology: {
+      class_name: 'Sequential',
+      config: { name: model.name, layers },
+      keras_version: 'tfjs-layers 4.22.0',
+      backend: 'tensor_flow.js',
+    },
     weightSpecs,
     weightData: littleEndianFloats(parts),
     userDefinedMetadata: {
@@ -166,8 +177,12 @@ function assemble(file: ModelFile, weights: Uint8Array, path: string, weightPath
   const { features, mean, deviation, error, training } = file.userDefinedMetadata.tocsin
   const { config } = file.modelTopology
   const specs = file.weightsManifest[0].weights
-  for (const [what, values] of [['mean', mean], ['deviation', deviation]] as const) {
-    if (values.length !== features.length) throw new PermanentError(`${path}: ${what} has ${values.length} values for ${features.length} features`)
+  for (const [what, values] of [
+    ['mean', mean],
+    ['deviation', deviation],
+  ] as const) {
+    if (values.length !== features.length)
+      throw new PermanentError(`${path}: ${what} has ${values.length} values for ${features.length} features`)
   }
   const read = floatReader(weights)
   const layers: DenseLayer[] = []
@@ -184,18 +199,24 @@ function assemble(file: ModelFile, weights: Uint8Array, path: string, weightPath
           `${path}: weights ${name} of shape ${shape.join('×')} expected, the manifest has ${spec === undefined ? 'none' : `${spec.name} of ${spec.shape.join('×')}`}`,
         )
       }
-      return read(shape.reduce((product, size) => product * size, 1), name, weightPath)
+      return read(
+        shape.reduce((product, size) => product * size, 1),
+        name,
+        weightPath,
+      )
     })
     layers.push({ name: layer.name, inputs, units: layer.units, activation: layer.activation, kernel: kernel!, bias: bias! })
     inputs = layer.units
   }
   if (inputs !== features.length) throw new PermanentError(`${path}: the net ends in ${inputs} units for ${features.length} features`)
-  if (specs.length !== layers.length * 2) throw new PermanentError(`${path}: the manifest names ${specs.length} weights for ${layers.length} layers`)
+  if (specs.length !== layers.length * 2)
+    throw new PermanentError(`${path}: the manifest names ${specs.length} weights for ${layers.length} layers`)
   const used = layers.reduce((sum, layer) => sum + layer.kernel.length + layer.bias.length, 0) * 4
-  if (used !== weights.length) throw new PermanentError(`${weightPath} has ${weights.length} bytes, the net needs ${used}: the files are not of one training`)
+  if (used !== weights.length)
+    throw new PermanentError(`${weightPath} has ${weights.length} bytes, the net needs ${used}: the files are not of one training`)
   return {
     name: config.name,
-    features: features as readonly Feature[],
+    features,
     mean: Float32Array.from(mean),
     deviation: Float32Array.from(deviation),
     layers,
@@ -235,7 +256,10 @@ function readLimited(path: string, limitBytes: number): Uint8Array {
     bytes = statSync(path).size
     if (bytes <= limitBytes) return readFileSync(path)
   } catch (error) {
-    throw new PermanentError(`model file ${path} cannot be read (${messageOf(error)}): name a folder that \`tocsin train --out\` has written`, { cause: error })
+    throw new PermanentError(
+      `model file ${path} cannot be read (${messageOf(error)}): name a folder that \`tocsin train --out\` has written`,
+      { cause: error },
+    )
   }
   throw new PermanentError(`model file ${path} has ${bytes} bytes, the limit is ${limitBytes}`)
 }

@@ -52,6 +52,11 @@ export class Presence {
     entry.service.removed = others === 0
   }
 
+  /** Tocsin itself was away: that time counts as nobody's silence. */
+  paused(ms: number): void {
+    for (const service of this.#table.services.values()) service.heardMs += ms
+  }
+
   tick(nowMs: number, emit: Emit): void {
     const { services } = this.#table
     let silent = 0

@@ -7,8 +7,9 @@ import type { Labels } from '../model.ts'
 import { bucketQuantile } from './histogram.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
-export type Measure = 'p95' | 'mean' | 'errors'
-const MEASURES: readonly Measure[] = ['p95', 'mean', 'errors']
+/** `timed-errors`: the error ratio told by the labels of a histogram's count, which often stands beside a plain counter's. */
+export type Measure = 'p95' | 'mean' | 'errors' | 'timed-errors'
+const MEASURES: readonly Measure[] = ['p95', 'mean', 'errors', 'timed-errors']
 
 export interface RequestWindow {
   readonly key: string
@@ -20,7 +21,7 @@ export interface RequestWindow {
   /** Bounds ascend; counts are cumulative increments. Only for p95. */
   readonly bounds: number[]
   readonly counts: number[]
-  /** Sum of values (mean) or of failed requests (errors). */
+  /** Sum of values (mean) or of failed requests (errors, timed-errors). */
   total: number
   requests: number
   /** 0: empty. */
@@ -41,6 +42,7 @@ export interface WindowRules {
 export type CloseWindow = (window: RequestWindow, value: number) => void
 
 const MAX_BOUNDS = 256
+const RECENT_MS = 300_000
 const QUANTILE = 0.95
 /** A quantile needs more requests than a mean or a ratio. */
 const QUANTILE_NEEDS = 2
@@ -76,9 +78,18 @@ export class RequestWindows {
     return created
   }
 
-  /** Whether the same requests are measured that way too. */
-  has(measure: Measure, like: RequestWindow): boolean {
-    return this.#windows.has(keyOf(measure, like.service, like.family, like.labels))
+  /** Whether the same requests are told better by another window: a quantile says more than a mean, and one error ratio is enough. */
+  outdone(window: RequestWindow): boolean {
+    const { measure, service, family, labels, untilMs } = window
+    if (measure === 'mean') return this.#windows.has(keyOf('p95', service, family, labels))
+    if (measure !== 'timed-errors') return false
+    const protocol = family.split('_', 1)[0]
+    for (const other of this.#windows.values()) {
+      const better = other.measure === 'errors' || (other.measure === 'timed-errors' && other.family < family)
+      if (!better || other.service !== service || other.family.split('_', 1)[0] !== protocol) continue
+      if (untilMs - other.untilMs < RECENT_MS) return true
+    }
+    return false
   }
 
   /** Where a bucket bound has its count, -1 when there are too many of them. */

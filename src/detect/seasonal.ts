@@ -26,6 +26,8 @@ export interface BaselineOf {
   /** Least spread, in the unit of the values and as a share of the level. */
   readonly floor: number
   readonly relativeFloor: number
+  /** As long as all values are whole, half a thing is no difference. False for rates and ratios. */
+  readonly whole: boolean
   /** How long a new level is held to be abnormal before it becomes normal. */
   readonly holdMs: number
 }
@@ -128,6 +130,7 @@ export class Baselines {
     c.floor[slot] = of.floor
     c.relativeFloor[slot] = of.relativeFloor
     c.side[slot] = of.side
+    c.fractional[slot] = of.whole ? 0 : 1
     c.holdMs[slot] = of.holdMs
     c.tailStart[slot] = TAIL_START
     c.tailMean[slot] = TAIL_MEAN

@@ -166,7 +166,7 @@ export class SeriesTable {
     }
     if (value < last) {
       c.falls[id] = c.falls[id]! + 1
-      const falls = c.falls[id]!
+      const falls = c.falls[id]
       if (falls >= FALLS && falls > FALL_SHARE * samples) c.gauge[id] = 1
       return Number.NaN
     }

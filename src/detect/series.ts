@@ -3,47 +3,27 @@
  * against its own seasonal baseline and told as an anomaly when it stays outside. What only moves the wrong way counts: a faster
  * service is no incident. Time is the samples' own; silence is measured in ticks.
  */
-import { z } from 'zod'
 import { PermanentError } from '../errors.ts'
 import type { Batch, MetricBatch } from '../model.ts'
 import type { Detector, DetectorContext, DetectorKind, Emit } from './detector.ts'
 import { Episodes, type Observation, type Subject } from './episode.ts'
 import { boundOf, wilsonLower } from './histogram.ts'
-import { classifyMetric, isPlaceLabel, isStatusLabel, labelText } from './metric-kind.ts'
+import { classifyMetric, isPlaceLabel, isStatusLabel } from './metric-kind.ts'
 import { Presence } from './presence.ts'
-import { RequestWindows, type RequestWindow } from './request-windows.ts'
+import { RequestWindows, type Measure, type RequestWindow } from './request-windows.ts'
 import type { Feature } from './residuals.ts'
 import { Baselines, Side, type BaselineOf } from './seasonal.ts'
+import { seriesConfig, type SeriesConfig } from './series-config.ts'
 import { SeriesTable, type Entry } from './series-table.ts'
+import { isRate, isRatio, sentences, seriesSubject, sideOf, windowSubject } from './series-wording.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
-
-export const seriesConfig = z.strictObject({
-  warmupMs: z.int().min(0).default(180_000).describe('A series must have been watched for so long before it may be called unusual.'),
-  warmupRows: z.int().min(3).default(12).describe('… and have been observed so often.'),
-  falseAlarmsPerWeek: z.number().positive().default(1).describe('How many false alarms a week one series may raise: sets its threshold from its own tail.'),
-  leastZ: z.number().positive().default(4).describe('Never call unusual what is fewer spreads than this from what is expected.'),
-  stepMs: z.int().min(0).default(5000).describe('Samples that come faster are averaged over this time.'),
-  openAfter: z.int().min(1).max(3).default(3).describe('Observations in a row outside the baseline that make an anomaly.'),
-  closeAfter: z.int().min(1).default(5).describe('Observations in a row inside it that end one.'),
-  updateEveryMs: z.int().min(1000).default(60_000).describe('How often an anomaly that goes on is told again.'),
-  chartPoints: z.int().min(32).max(2000).default(240).describe('Points of an anomaly’s chart.'),
-  windowMs: z.int().min(1000).default(10_000).describe('Requests are counted over windows of this length for latency quantiles and error ratios.'),
-  maxWindowMs: z.int().min(1000).default(60_000).describe('With few requests a window may grow to this length.'),
-  leastRequests: z.int().min(1).default(10).describe('Requests a window needs to be judged.'),
-  leastErrorRatio: z.number().min(0).max(1).default(0.02).describe('A share of failed requests below this is never unusual.'),
-  holdMs: z.int().min(60_000).default(1_800_000).describe('A new level becomes the new normal after this time.'),
-  impactHoldMs: z.int().min(60_000).default(14_400_000).describe('The same for latency and errors of requests that are served.'),
-  absentAfterIntervals: z.number().min(2).default(5).describe('A service is missing when it is silent for so many of its intervals …'),
-  absentAfterMs: z.int().min(1000).default(20_000).describe('… and for at least this long.'),
-  maxSeries: z.int().min(1).default(50_000).describe('Series watched per partition; more are refused and counted.'),
-  maxSeriesPerService: z.int().min(1).default(5000).describe('Series watched per service; more are refused and counted.'),
-  forgetMs: z.int().min(600_000).default(93_600_000).describe('A series that is silent for this long is forgotten.'),
-})
-export type SeriesConfig = z.output<typeof seriesConfig>
 
 const SNAPSHOT = 'the series detector'
 const VERSION = 1
 const SWEEP_MS = 30_000
+const AHEAD_MS = 3_600_000
+/** https://tc39.es/ecma262/#sec-time-values-and-time-range */
+const MAX_TIME_MS = 8.64e15
 const SILENT_MS = 300_000
 /** The rules of windows: they hold many requests each, so two in a row are enough. */
 const WINDOW_OPEN_AFTER = 2
@@ -71,12 +51,11 @@ export class SeriesDetector implements Detector {
   readonly #presenceEpisodes: Episodes
   readonly #presence: Presence
   readonly #routes: (Route | undefined)[] = []
-  readonly #counts = { late: 0, notFinite: 0 }
+  readonly #counts = { late: 0, refused: 0 }
   #nowMs = 0
   #sweptMs = 0
   /** What `explain` speaks of. */
   #subject: Subject | undefined
-  #unit = ''
 
   constructor(config: SeriesConfig, context: DetectorContext) {
     this.#config = config
@@ -105,7 +84,7 @@ export class SeriesDetector implements Detector {
       refused_series: refused.total + refused.perService,
       refused_windows: this.#windows.refused,
       late_samples: this.#counts.late,
-      not_finite_samples: this.#counts.notFinite,
+      refused_samples: this.#counts.refused,
     }
   }
 
@@ -114,7 +93,7 @@ export class SeriesDetector implements Detector {
     to.f64(this.#nowMs)
     to.f64(this.#sweptMs)
     to.f64(this.#counts.late)
-    to.f64(this.#counts.notFinite)
+    to.f64(this.#counts.refused)
     for (const part of [this.#table, this.#rows, this.#windowed, this.#windows, this.#episodes, this.#windowEpisodes, this.#presenceEpisodes]) part.snapshot(to)
     return to.finish()
   }
@@ -124,7 +103,7 @@ export class SeriesDetector implements Detector {
     this.#nowMs = from.f64()
     this.#sweptMs = from.f64()
     this.#counts.late = from.f64()
-    this.#counts.notFinite = from.f64()
+    this.#counts.refused = from.f64()
     this.#routes.length = 0
     for (const part of [this.#table, this.#rows, this.#windowed, this.#windows, this.#episodes, this.#windowEpisodes, this.#presenceEpisodes]) part.restore(from)
     from.end()
@@ -155,8 +134,9 @@ export class SeriesDetector implements Detector {
   #sample(entry: Entry, timeMs: number, value: number, emit: Emit): void {
     const { id, kind } = entry
     const c = this.#table.columns
-    if (!Number.isFinite(value) || !(timeMs > 0)) {
-      this.#counts.notFinite++
+    // A sample from the far future would make all that follow look late.
+    if (!Number.isFinite(value) || !(timeMs > 0 && timeMs <= (this.#nowMs > 0 ? this.#nowMs + AHEAD_MS : MAX_TIME_MS))) {
+      this.#counts.refused++
       return
     }
     if (timeMs <= c.lastMs[id]!) {
@@ -191,7 +171,8 @@ export class SeriesDetector implements Detector {
         }
         const known = !Number.isNaN(increment)
         if (known) this.#count(entry, route, timeMs, increment, emit)
-        if (kind.shape === 'counter' || kind.shape === 'count') {
+        // Failed requests are watched as a ratio; each label set of them on its own would say the same ten times.
+        if (isRate(kind) && entry.failed !== true) {
           if (known && firstEver && kind.symptom === 'errors') this.#wasZero(entry, timeMs)
           this.#rate(entry, route, timeMs, known ? increment : Number.NaN, emit)
         }
@@ -232,8 +213,8 @@ export class SeriesDetector implements Detector {
     c.sum[id] = c.sum[id]! + increment
     const spanMs = timeMs - c.stepMs[id]!
     if (spanMs <= 0 || spanMs < this.#config.stepMs * 0.9) return
-    const rate = (c.sum[id]! * 1000) / spanMs
-    const counted = c.sum[id]!
+    const rate = (c.sum[id] * 1000) / spanMs
+    const counted = c.sum[id]
     c.stepMs[id] = timeMs
     c.sum[id] = 0
     this.#judge(entry, route, timeMs, rate, counted, emit)
@@ -246,8 +227,8 @@ export class SeriesDetector implements Detector {
     c.sum[id] = c.sum[id]! + value
     c.count[id] = c.count[id]! + 1
     if (timeMs - c.stepMs[id]! < this.#config.stepMs * 0.9) return
-    const mean = c.sum[id]! / c.count[id]!
-    const samples = c.count[id]!
+    const mean = c.sum[id] / c.count[id]
+    const samples = c.count[id]
     c.stepMs[id] = timeMs
     c.sum[id] = 0
     c.count[id] = 0
@@ -261,41 +242,32 @@ export class SeriesDetector implements Detector {
     const j = this.#rows.judge(c.slot[id]!, timeMs, observed)
     if (j.warm && kind.feature !== undefined) this.#context.residuals.observe(series.service, kind.feature, kind.bad === 'down' ? -j.z : j.z)
     this.#subject = route.subject
-    this.#unit = kind.unit
     const { expected, low, high, score, direction } = j
     this.#episodes.observe(series.key, route.subject, { timeMs, observed, expected, low, high, score, direction, volume }, this.#explain, emit)
   }
 
   #closed(window: RequestWindow, observed: number, emit: Emit): void {
-    // A mean says less than the quantile of the same requests, and nothing where no sums were reported.
-    if (window.measure === 'mean' && (window.total === 0 || this.#windows.has('p95', window))) return
+    if (this.#windows.outdone(window) || (window.measure === 'mean' && window.total === 0)) return
+    const ratio = isRatio(window.measure)
     const kind = classifyMetric(window.family + (window.measure === 'p95' ? '_bucket' : '_sum'), [['le', '']])
-    const subject = windowSubject(window, kind.unit, kind.symptom, kind.served)
+    const subject = windowSubject(window, kind)
     const timeMs = window.untilMs
     const j = this.#windowed.judge(window.slot, timeMs, observed)
-    const feature: Feature | undefined = window.measure === 'errors' ? 'errors' : kind.feature
+    const feature: Feature | undefined = ratio ? 'errors' : kind.feature
     if (j.warm && feature !== undefined) this.#context.residuals.observe(window.service, feature, j.z)
     let { score, high } = j
-    if (window.measure === 'errors') {
+    if (ratio) {
       high = Math.max(this.#config.leastErrorRatio, high)
       // How far the ratio is out even if luck was bad; a handful of failures says nothing either way.
       const sure = window.total >= LEAST_FAILED ? wilsonLower(window.total, window.requests, WILSON_Z) : 0
       if (j.warm) score = sure / high
     }
     this.#subject = subject
-    this.#unit = subject.unit
     const o: Observation = { timeMs, observed, expected: j.expected, low: j.low, high, score, direction: j.direction, volume: window.requests }
     this.#windowEpisodes.observe(window.key, subject, o, this.#explain, emit)
   }
 
-  readonly #explain = (worst: Observation): string[] => {
-    const subject = this.#subject!
-    const edge = worst.direction === 'up' ? worst.high : worst.low
-    const bound = Number.isFinite(edge) ? `, normal is ${worst.direction === 'up' ? 'up to' : 'down to'} ${figure(edge, this.#unit)}` : ''
-    const sentences = [`${subject.subject} was ${figure(worst.observed, this.#unit)} at ${new Date(worst.timeMs).toISOString()}, expected ${figure(worst.expected, this.#unit)}${bound}.`]
-    if (subject.impact) sentences.push(`Measured over ${Math.round(worst.volume)} requests.`)
-    return sentences
-  }
+  readonly #explain = (worst: Observation): string[] => sentences(this.#subject!, worst)
 
   /** A counter of errors that appears at a known instance has been zero: without that its first errors would be its normal. */
   #wasZero(entry: Entry, timeMs: number): void {
@@ -324,6 +296,7 @@ export class SeriesDetector implements Detector {
 
   #tick(nowMs: number, emit: Emit): void {
     if (nowMs <= this.#nowMs) return
+    if (this.#nowMs > 0 && nowMs - this.#nowMs > this.#config.absentAfterMs) this.#presence.paused(nowMs - this.#nowMs)
     this.#nowMs = nowMs
     this.#windows.tick(nowMs, (window, value) => this.#closed(window, value, emit))
     this.#presence.tick(nowMs, emit)
@@ -368,64 +341,25 @@ export class SeriesDetector implements Detector {
 
   #routeOf(entry: Entry): Route {
     const { series, kind, failed } = entry
-    const rate = kind.shape === 'counter' || kind.shape === 'count'
-    const subject: Subject = {
-      detector: 'series',
-      signal: 'metrics',
-      service: series.service,
-      instance: series.instance,
-      subject: `${clipName(series.name)}${rate ? ' rate' : ''}${labelText(series.labels, () => false)}`,
-      symptom: kind.symptom,
-      unit: kind.unit,
-      impact: false,
-    }
+    const subject = seriesSubject(entry)
     const common = series.labels.filter(([name]) => name !== 'le' && !isPlaceLabel(name) && !isStatusLabel(name))
     const bound = kind.shape === 'bucket' ? boundOf(series.labels.find(([name]) => name === 'le')?.[1] ?? '') : Number.NaN
     let latency: RequestWindow | undefined
     if (kind.shape === 'bucket' && !Number.isNaN(bound)) latency = this.#windows.of('p95', series.service, kind.family, common)
     else if (kind.shape === 'sum' || kind.shape === 'count') latency = this.#windows.of('mean', series.service, kind.family, common)
-    const errors = rate && failed !== undefined ? this.#windows.of('errors', series.service, kind.family, []) : undefined
+    const errors = isRate(kind) && failed !== undefined ? this.#windows.of(kind.shape === 'count' ? 'timed-errors' : 'errors', series.service, kind.family, []) : undefined
     return { subject, bound, latency, errors }
   }
 
   #rowBaseline({ kind }: Entry): BaselineOf {
-    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, holdMs: this.#config.holdMs }
+    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, whole: kind.shape === 'gauge', holdMs: this.#config.holdMs }
   }
 
-  #windowBaseline(window: { measure: string; family: string }): BaselineOf {
-    if (window.measure === 'errors') return { side: Side.up, floor: 0.003, relativeFloor: 0.1, holdMs: this.#config.impactHoldMs }
+  #windowBaseline(window: { measure: Measure; family: string }): BaselineOf {
+    if (isRatio(window.measure)) return { side: Side.up, floor: 0.003, relativeFloor: 0.1, whole: false, holdMs: this.#config.impactHoldMs }
     const kind = classifyMetric(`${window.family}_bucket`, [['le', '']])
-    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, holdMs: kind.served ? this.#config.impactHoldMs : this.#config.holdMs }
+    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, whole: false, holdMs: kind.served ? this.#config.impactHoldMs : this.#config.holdMs }
   }
-}
-
-function windowSubject(window: RequestWindow, unit: string, symptom: Subject['symptom'], served: boolean): Subject {
-  const what = window.measure === 'errors' ? 'error ratio' : window.measure
-  return {
-    detector: 'series',
-    signal: 'metrics',
-    service: window.service,
-    instance: '',
-    subject: `${clipName(window.family)} ${what}${labelText(window.labels, () => false)}`,
-    symptom: window.measure === 'errors' ? 'errors' : symptom,
-    unit: window.measure === 'errors' ? 'ratio' : unit,
-    impact: window.measure === 'errors' ? true : served && symptom === 'latency',
-  }
-}
-
-function sideOf(bad: 'up' | 'down' | 'both'): Side {
-  return bad === 'up' ? Side.up : bad === 'down' ? Side.down : Side.both
-}
-
-function clipName(name: string): string {
-  return name.length > 120 ? `${name.slice(0, 119)}…` : name
-}
-
-/** Three significant figures are what a person compares. */
-function figure(value: number, unit: string): string {
-  if (unit === 'ratio') return `${Number((value * 100).toPrecision(3))} %`
-  const text = String(Number(value.toPrecision(3)))
-  return unit === '' ? text : `${text} ${unit}`
 }
 
 export const seriesDetector: DetectorKind<SeriesConfig> = {

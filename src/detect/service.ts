@@ -46,7 +46,12 @@ const configSchema = z.strictObject({
   closeAfter: z.int().min(1).max(100).default(3).describe('Windows below the threshold, in a row, that end it.'),
   updateEveryMs: z.int().min(1000).default(300_000).describe('How often a lasting anomaly is told again.'),
   chartPoints: z.int().min(10).max(1000).default(120).describe('Most points in the chart of an anomaly.'),
-  maxServices: z.int().min(1).max(100_000).default(5000).describe('Services watched per partition; when it is full, new ones wait until others are forgotten.'),
+  maxServices: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(5000)
+    .describe('Services watched per partition; when it is full, new ones wait until others are forgotten.'),
   forgetAfterMs: z.int().min(60_000).default(86_400_000).describe('A service that has been silent for this long is forgotten.'),
 })
 export type ServiceConfig = z.infer<typeof configSchema>
@@ -58,7 +63,9 @@ export const serviceDetector: DetectorKind<ServiceConfig> = {
     const model = context.models?.get(config.model)
     if (model === undefined) {
       const known = [...(context.models?.keys() ?? [])].join(', ') || 'none'
-      throw new PermanentError(`service detector: model ${config.model} has not been loaded (loaded: ${known}): load it before the detectors are created`)
+      throw new PermanentError(
+        `service detector: model ${config.model} has not been loaded (loaded: ${known}): load it before the detectors are created`,
+      )
     }
     return new ServiceDetector(config, context, model)
   },
@@ -88,6 +95,7 @@ class ServiceDetector implements Detector {
   readonly #services = new Map<string, ServiceState>()
   /** End of the window last scored. */
   #scoredMs = Number.NEGATIVE_INFINITY
+  #refused = 0
 
   constructor(config: ServiceConfig, context: DetectorContext, model: Autoencoder) {
     this.#config = config
@@ -113,8 +121,6 @@ class ServiceDetector implements Detector {
   }
 
   snapshot(): Uint8Array {
-    // What lies on the board belongs to nobody else: saved with us it is not lost between two ticks.
-    this.#gather()
     const to = new SnapshotWriter(VERSION)
     to.f64(this.#scoredMs)
     to.u32(FEATURES.length)
@@ -135,7 +141,9 @@ class ServiceDetector implements Detector {
     this.#scoredMs = from.f64()
     const width = from.u32()
     if (width > FEATURES.length) {
-      throw new PermanentError(`snapshot of the service detector has ${width} features, this program knows ${FEATURES.length}: run the newer program, or drop the checkpoint`)
+      throw new PermanentError(
+        `snapshot of the service detector has ${width} features, this program knows ${FEATURES.length}: run the newer program, or drop the checkpoint`,
+      )
     }
     this.#services.clear()
     for (let left = from.count(50); left > 0; left--) {
@@ -156,12 +164,19 @@ class ServiceDetector implements Detector {
     from.end()
   }
 
+  counts(): Readonly<Record<string, number>> {
+    return { services: this.#services.size, refused_vectors: this.#refused }
+  }
+
   /** Largest residual wins, as on the board itself: how often it is read changes nothing. */
   #gather(): void {
     this.#board.drain((service, vector) => {
       let state = this.#services.get(service)
       if (state === undefined) {
-        if (this.#services.size >= this.#config.maxServices) return
+        if (this.#services.size >= this.#config.maxServices) {
+          this.#refused++
+          return
+        }
         this.#services.set(service, (state = freshState(this.#model.model.error.median, this.#scoredMs)))
       }
       state.gathered = true
@@ -194,7 +209,13 @@ class ServiceDetector implements Detector {
       direction: 'up',
       volume: state.windows,
     } as const
-    this.#episodes.observe(service, subjectOf(service), o, (worst) => this.#explain(state, worst.observed, worst.expected, worst.high), emit)
+    this.#episodes.observe(
+      service,
+      subjectOf(service),
+      o,
+      (worst) => this.#explain(state, worst.observed, worst.expected, worst.high),
+      emit,
+    )
     if (score < 1 && !this.#episodes.isOpen(service)) state.worstError = 0
     learn(state, fitted.q99, warm && score >= 1)
     state.windows++

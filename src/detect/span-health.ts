@@ -77,8 +77,12 @@ export function errorSurprise(errors: number, requests: number, usualErrors: num
   const beta = Math.max(0, usualRequests - usualErrors) + PRIOR_SUCCESSES
   if (errors <= 0 || errors / requests <= alpha / (alpha + beta)) return 0
   const first =
-    logGamma(requests + 1) - logGamma(errors + 1) - logGamma(requests - errors + 1) +
-    logGamma(errors + alpha) + logGamma(requests - errors + beta) - logGamma(requests + alpha + beta) -
+    logGamma(requests + 1) -
+    logGamma(errors + 1) -
+    logGamma(requests - errors + 1) +
+    logGamma(errors + alpha) +
+    logGamma(requests - errors + beta) -
+    logGamma(requests + alpha + beta) -
     (logGamma(alpha) + logGamma(beta) - logGamma(alpha + beta))
   // Above the mean the terms fall; the sum relative to the first one ends when they no longer count.
   let term = 1

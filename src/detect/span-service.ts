@@ -10,7 +10,19 @@ import type { Role, SpansShared, SpanTally } from './span-subject.ts'
 const TITLE_CHARS = 120
 const OTHER = 'other'
 /** Names of operations that wait on purpose, as far as a name tells. */
-const WAITING = ['longpoll', 'long-poll', 'long_poll', '/poll', '/watch', '/subscribe', '/stream', '/events', '/sse', 'websocket', 'socket.io']
+const WAITING = [
+  'longpoll',
+  'long-poll',
+  'long_poll',
+  '/poll',
+  '/watch',
+  '/subscribe',
+  '/stream',
+  '/events',
+  '/sse',
+  'websocket',
+  'socket.io',
+]
 
 /** One service in one window. */
 export interface ServiceTally {
@@ -73,7 +85,8 @@ export class ServiceSpans {
       }
     }
     if (called !== undefined) {
-      for (const [peer, operations] of called) for (const operation of operations.keys()) if (!this.hasCalled(peer, operation)) this.#followCalled(peer, operation, startMs)
+      for (const [peer, operations] of called)
+        for (const operation of operations.keys()) if (!this.hasCalled(peer, operation)) this.#followCalled(peer, operation, startMs)
     }
     this.#several ||= this.#served.size > 1
     this.#all.close(startMs, all.requests > 0 ? all : undefined, this.#wholeRole(), warm, emit)
@@ -171,7 +184,16 @@ export class ServiceSpans {
   }
 
   #wholeRole(): Role {
-    return { service: this.name, title: 'all requests', suffix: '', errors: 'errors', latency: 'latency', tells: this.#several, judgesTraffic: true, waits: false }
+    return {
+      service: this.name,
+      title: 'all requests',
+      suffix: '',
+      errors: 'errors',
+      latency: 'latency',
+      tells: this.#several,
+      judgesTraffic: true,
+      waits: false,
+    }
   }
 
   #followServed(operation: string, startMs: number): Followed {
@@ -180,7 +202,16 @@ export class ServiceSpans {
     const title = operation === OTHER ? 'other requests' : clippedTitle(operation)
     const lower = operation.toLowerCase()
     const waits = WAITING.some((word) => lower.includes(word))
-    const role: Role = { service: this.name, title, suffix: '', errors: 'errors', latency: 'latency', tells: true, judgesTraffic: false, waits }
+    const role: Role = {
+      service: this.name,
+      title,
+      suffix: '',
+      errors: 'errors',
+      latency: 'latency',
+      tells: true,
+      judgesTraffic: false,
+      waits,
+    }
     const followed = { subject, role }
     this.#served.set(operation, followed)
     return followed

@@ -170,7 +170,16 @@ export class SpanSubject {
       if (!episodes.isOpen(key)) return
       const score = durations.count < config.minRequests / 2 ? 0 : NaN
       const expected = Math.exp(this.#p95.location)
-      const seen: Observation = { timeMs: startMs, observed: expected, expected, low: 0, high: expected, score, direction: 'up', volume: durations.count }
+      const seen: Observation = {
+        timeMs: startMs,
+        observed: expected,
+        expected,
+        low: 0,
+        high: expected,
+        score,
+        direction: 'up',
+        volume: durations.count,
+      }
       episodes.observe(key, this.#subject(role, 'latency p95', 'latency', 'ms', served && !role.waits && !this.isLongPoll), seen, few, emit)
       return
     }
@@ -189,12 +198,27 @@ export class SpanSubject {
     this.#median.learn(Math.log(median), LATENCY_FLOOR, score >= 1, absorbAfter)
     if (!role.tells) return
     const high = usualP95 * Math.max(config.latencyMinRatio, Math.exp(config.latencyThreshold * this.#p95.spread(LATENCY_FLOOR)))
-    const seen: Observation = { timeMs: startMs, observed: p95, expected: judged ? usualP95 : p95, low: 0, high: judged ? high : p95, score, direction: 'up', volume: durations.count }
+    const seen: Observation = {
+      timeMs: startMs,
+      observed: p95,
+      expected: judged ? usualP95 : p95,
+      low: 0,
+      high: judged ? high : p95,
+      score,
+      direction: 'up',
+      volume: durations.count,
+    }
     const explain = (worst: Observation): string[] => [
       `95 % of ${worst.volume} requests took up to ${milliseconds(worst.observed)} (${role.title}${role.suffix}); ${milliseconds(worst.expected)} were expected.`,
       `Their median is ${milliseconds(median)} now; usual are ${milliseconds(usualMedian)}.`,
     ]
-    episodes.observe(key, this.#subject(role, 'latency p95', 'latency', 'ms', served && !role.waits && !this.isLongPoll), seen, explain, emit)
+    episodes.observe(
+      key,
+      this.#subject(role, 'latency p95', 'latency', 'ms', served && !role.waits && !this.isLongPoll),
+      seen,
+      explain,
+      emit,
+    )
   }
 
   /** All three must hold: far out, markedly longer, and by an amount that somebody can notice. */
@@ -217,8 +241,14 @@ export class SpanSubject {
     this.#traffic.learn(value, 1, score >= 1, config.absorbMs / config.windowMs)
     const perSecond = 1000 / config.windowMs
     const seen: Observation = {
-      timeMs: startMs, observed: now.requests * perSecond, expected: usual * perSecond, low: TRAFFIC_GONE * usual * perSecond, high: Infinity, score,
-      direction: 'down', volume: now.requests,
+      timeMs: startMs,
+      observed: now.requests * perSecond,
+      expected: usual * perSecond,
+      low: TRAFFIC_GONE * usual * perSecond,
+      high: Infinity,
+      score,
+      direction: 'down',
+      volume: now.requests,
     }
     const explain = (worst: Observation): string[] => [
       `${role.service} served ${worst.volume} requests in ${config.windowMs / 1000} s; about ${Math.round(worst.expected / perSecond)} were expected.`,
@@ -227,7 +257,16 @@ export class SpanSubject {
   }
 
   #subject(role: Role, measure: string, symptom: Subject['symptom'], unit: string, impact: boolean): Subject {
-    return { detector: 'spans', signal: 'spans', service: role.service, instance: '', subject: `${role.title} ${measure}${role.suffix}`, symptom, unit, impact }
+    return {
+      detector: 'spans',
+      signal: 'spans',
+      service: role.service,
+      instance: '',
+      subject: `${role.title} ${measure}${role.suffix}`,
+      symptom,
+      unit,
+      impact,
+    }
   }
 }
 

@@ -5,20 +5,56 @@ import { z } from 'zod'
 
 export const spansConfig = z.strictObject({
   windowMs: z.number().int().min(1000).default(10_000).describe('Requests are counted per window of this length, by their end.'),
-  latenessMs: z.number().int().min(0).default(8_000).describe('How long after its end a window waits; exporters send every five seconds or so.'),
+  latenessMs: z
+    .number()
+    .int()
+    .min(0)
+    .default(8_000)
+    .describe('How long after its end a window waits; exporters send every five seconds or so.'),
   warmUpMs: z.number().int().min(0).default(120_000).describe('For this long after its first span a service is only learned, not judged.'),
-  minRequests: z.number().int().min(1).default(20).describe('With fewer requests than this a window is judged together with those before it.'),
+  minRequests: z
+    .number()
+    .int()
+    .min(1)
+    .default(20)
+    .describe('With fewer requests than this a window is judged together with those before it.'),
   combineWindows: z.number().int().min(1).max(60).default(6).describe('Windows that are judged together at most.'),
-  latencyThreshold: z.number().positive().default(5).describe('Standard deviations (of the logarithm) above its level from which p95 or the median is anomalous.'),
+  latencyThreshold: z
+    .number()
+    .positive()
+    .default(5)
+    .describe('Standard deviations (of the logarithm) above its level from which p95 or the median is anomalous.'),
   latencyMinRatio: z.number().min(1.01).default(1.5).describe('A latency below this multiple of what was expected is not anomalous.'),
   latencyMinIncreaseMs: z.number().min(0).default(10).describe('Nor is one that grew by less than this.'),
-  longPollMs: z.number().min(100).default(10_000).describe('An operation whose median is usually above this waits on purpose: its latency is nobody’s pain.'),
-  errorThreshold: z.number().positive().default(6).describe('Surprise of the errors, as −log10 of their probability, from which they are anomalous.'),
+  longPollMs: z
+    .number()
+    .min(100)
+    .default(10_000)
+    .describe('An operation whose median is usually above this waits on purpose: its latency is nobody’s pain.'),
+  errorThreshold: z
+    .number()
+    .positive()
+    .default(6)
+    .describe('Surprise of the errors, as −log10 of their probability, from which they are anomalous.'),
   errorMinRequests: z.number().int().min(1).default(3).describe('Failed requests below which nothing is anomalous.'),
   errorMinRatio: z.number().min(0).max(1).default(0.02).describe('Share of failed requests below which nothing is anomalous.'),
-  trafficThreshold: z.number().positive().default(5).describe('Standard deviations below its level from which next to no traffic is anomalous.'),
-  maxServices: z.number().int().min(1).default(5_000).describe('Services followed per partition; spans of further ones are counted, not looked at.'),
-  maxOperations: z.number().int().min(1).default(100).describe('Operations followed per service, served and called each; further ones count as "other".'),
+  trafficThreshold: z
+    .number()
+    .positive()
+    .default(5)
+    .describe('Standard deviations below its level from which next to no traffic is anomalous.'),
+  maxServices: z
+    .number()
+    .int()
+    .min(1)
+    .default(5_000)
+    .describe('Services followed per partition; spans of further ones are counted, not looked at.'),
+  maxOperations: z
+    .number()
+    .int()
+    .min(1)
+    .default(100)
+    .describe('Operations followed per service, served and called each; further ones count as "other".'),
   absorbMs: z.number().int().min(60_000).default(21_600_000).describe('What has been different for this long is the new normal.'),
   forgetMs: z.number().int().min(60_000).default(86_400_000).describe('A service or operation without a span for this long is forgotten.'),
   openAfter: z.number().int().min(1).default(2).describe('Anomalous windows in a row that open an anomaly.'),
@@ -28,7 +64,12 @@ export const spansConfig = z.strictObject({
   traceWaitMs: z.number().int().min(0).default(10_000).describe('A trace is joined when nothing of it has come for this long.'),
   traceMaxWaitMs: z.number().int().min(0).default(60_000).describe('And this long after its first span whatever comes.'),
   maxOpenTraces: z.number().int().min(1).default(20_000).describe('Traces that wait at one time; beyond that the oldest is joined early.'),
-  maxOpenSpans: z.number().int().min(1).default(200_000).describe('Spans that wait at one time; beyond that the oldest traces are joined early.'),
+  maxOpenSpans: z
+    .number()
+    .int()
+    .min(1)
+    .default(200_000)
+    .describe('Spans that wait at one time; beyond that the oldest traces are joined early.'),
   maxSpansPerTrace: z.number().int().min(1).default(2_000).describe('Spans of one trace that are looked at.'),
   maxPeers: z.number().int().min(1).default(5_000).describe('Addresses remembered with the service that answers there.'),
 })

@@ -124,7 +124,8 @@ export class SpansDetector implements Detector {
 
   #close(startMs: number, window: Map<string, ServiceTally> | undefined, emit: Emit): void {
     if (window !== undefined) {
-      for (const name of window.keys()) if (!this.#services.has(name)) this.#services.set(name, new ServiceSpans(name, startMs, this.#shared))
+      for (const name of window.keys())
+        if (!this.#services.has(name)) this.#services.set(name, new ServiceSpans(name, startMs, this.#shared))
     }
     for (const [name, service] of this.#services) {
       const tally = window?.get(name)

@@ -59,11 +59,10 @@ class DetectStage implements BatchHandler {
   constructor(options: DetectStageOptions) {
     this.#options = options
     this.#told = happenings(options.telemetry)
-    const watched = options.telemetry.gauge('detect_state', 'What the detectors watch and what they had to refuse', ['detector', 'what'], (gauge) => {
+    options.telemetry.gauge('detect_state', 'What the detectors watch and what they had to refuse', ['detector', 'what'], (gauge) => {
       gauge.reset()
       for (const { detectors } of this.#owned.values()) for (const [detector, what, value] of detectors.counts()) gauge.inc({ detector, what }, value)
     })
-    watched.reset()
   }
 
   async assigned(partition: number): Promise<number | undefined> {

@@ -51,7 +51,11 @@ export async function loadTensorflow(log: Pick<Logger, 'info'>, options: Tensorf
   throw new PermanentError(`TensorFlow.js found no backend: ${passedOver.join('; ')}. Run npm install again and look at what it says.`)
 }
 
-async function register(core: Tensorflow['core'], backend: TensorflowBackend, environment: Record<string, string | undefined>): Promise<void> {
+async function register(
+  core: Tensorflow['core'],
+  backend: TensorflowBackend,
+  environment: Record<string, string | undefined>,
+): Promise<void> {
   switch (backend) {
     case 'native':
       return registerNative(core, environment)
@@ -78,7 +82,8 @@ async function registerNative(core: Tensorflow['core'], environment: Record<stri
   // In a variable so that neither compiler nor linter asks for a package that may be absent.
   const name: string = '@tensorflow/tfjs-node'
   await import(name)
-  if (core.findBackend('tensorflow') === null) throw new Error('tfjs-node brought its own copy of tfjs-core: install the same version of both')
+  if (core.findBackend('tensorflow') === null)
+    throw new Error('tfjs-node brought its own copy of tfjs-core: install the same version of both')
 }
 
 function firstLine(text: string): string {

@@ -24,6 +24,8 @@ const FAILED_CHILD = 1
 const REMOTE_CHILD = 2
 /** A call made in order to make this call: only the innermost is one along an edge. */
 const CALL_CHILD = 4
+/** An answer of the other end has been counted: a second one does not make the call itself count twice. */
+const ANSWERED = 8
 
 const index = new Map<string, number>()
 
@@ -59,7 +61,11 @@ export function joinTrace(spans: LinkSpan[], isRest: boolean, peers: Map<string,
     const failed = span.status === SpanStatus.error
     const selfMs = isRest ? 0 : Math.max(0, span.durationMs - coveredMs(spans, i, firstChild, nextSibling))
     const startsHere = failed && !isRest && (known & FAILED_CHILD) === 0
-    if (parents[i]! >= 0) addEdge(spans[parents[i]!]!, span, firstChild[parents[i]!] === i, peers, maxPeers, window)
+    const parent = parents[i]!
+    if (parent >= 0 && (isEntry(span.kind) || span.service !== spans[parent]!.service)) {
+      addEdge(spans[parent]!, span, (children[parent]! & ANSWERED) === 0, peers, maxPeers, window)
+      children[parent]! |= ANSWERED
+    }
     const own = window.service(span.service)
     if (isEntry(span.kind) || span.parentId === '') {
       own.requests++
@@ -109,7 +115,14 @@ function indexSpans(spans: LinkSpan[]): number {
   return repeated
 }
 
-function addEdge(parent: LinkSpan, child: LinkSpan, isFirst: boolean, peers: Map<string, string>, maxPeers: number, window: FlowWindow): void {
+function addEdge(
+  parent: LinkSpan,
+  child: LinkSpan,
+  isFirst: boolean,
+  peers: Map<string, string>,
+  maxPeers: number,
+  window: FlowWindow,
+): void {
   const isAnswered = parent.kind === SpanKind.client
   if (isAnswered && parent.peer !== '' && child.kind === SpanKind.server && peers.get(parent.peer) !== child.service) {
     if (peers.size >= maxPeers && !peers.has(parent.peer)) for (const oldest of peers.keys()) if (peers.delete(oldest)) break

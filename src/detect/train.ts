@@ -62,7 +62,9 @@ export async function trainAutoencoder(options: TrainingOptions): Promise<Traine
   const given = rows.length / FEATURES.length
   const usable = usableRows(rows, columns)
   if (usable.length < MIN_ROWS) {
-    throw new PermanentError(`training ${name}: ${usable.length} usable vectors of ${given}, at least ${MIN_ROWS} are needed: record for longer, or with more services`)
+    throw new PermanentError(
+      `training ${name}: ${usable.length} usable vectors of ${given}, at least ${MIN_ROWS} are needed: record for longer, or with more services`,
+    )
   }
   const { training, validation } = split(usable, options.validationShare ?? 0.15, seed)
   const history: TrainingStep[] = []
@@ -316,7 +318,13 @@ function rowLosses(layers: readonly DenseLayer[], options: TrainingOptions, all:
 }
 
 /** By the loss, not by the error: the error of a surge that is well understood is still among the large ones, its loss is not. */
-function withoutWorst(fitted: Fitted, options: TrainingOptions, columns: readonly number[], chosen: Uint32Array, share: number): Uint32Array {
+function withoutWorst(
+  fitted: Fitted,
+  options: TrainingOptions,
+  columns: readonly number[],
+  chosen: Uint32Array,
+  share: number,
+): Uint32Array {
   const losses = rowLosses(fitted.layers, options, standardised(options.rows, columns, fitted), chosen)
   const limit = quantile(losses.slice().sort(), 1 - share)
   return chosen.filter((_, at) => losses[at]! <= limit)

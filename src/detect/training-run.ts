@@ -43,44 +43,43 @@ export async function runTraining(options: TrainingRun): Promise<TrainedModel> {
     ...(options.epochs !== undefined && { epochs: options.epochs }),
     onProgress: (step) => {
       if (step.epoch % 10 !== 0) return
-      log.info({ event: 'training', ...step }, `fit ${step.fit}, epoch ${step.epoch}: loss ${step.loss.toFixed(4)}, validation ${step.validationLoss.toFixed(4)}`)
+      log.info(
+        { event: 'training', ...step },
+        `fit ${step.fit}, epoch ${step.epoch}: loss ${step.loss.toFixed(4)}, validation ${step.validationLoss.toFixed(4)}`,
+      )
     },
   })
-  writeModel(options.out, trained.model, modelCard(trained, options.command, tensorflow.backend))
+  writeModel(
+    options.out,
+    trained.model,
+    modelCard(trained, { command: options.command, backend: tensorflow.backend, made: source.kind === 'synthetic' }),
+  )
   const { error } = trained.model
-  log.info({ event: 'model_written', folder: options.out, ...trained.rows, ...error }, `model written to ${options.out}, threshold ${error.threshold.toFixed(2)}`)
+  log.info(
+    { event: 'model_written', folder: options.out, ...trained.rows, ...error },
+    `model written to ${options.out}, threshold ${error.threshold.toFixed(2)}`,
+  )
   return trained
 }
 
 async function vectorsOf(source: VectorSource, seed: number): Promise<Float32Array> {
-  switch (source.kind) {
-    case 'file':
-      return readVectors(source.file)
-    case 'collected':
-      return source.vectors.rows()
-    case 'synthetic':
-      return syntheticResiduals(source.rows, seed)
-  }
+  if (source.kind === 'file') return readVectors(source.file)
+  if (source.kind === 'collected') return source.vectors.rows()
+  return syntheticResiduals(source.rows, seed)
 }
 
 function describe(source: VectorSource, seed: number): string {
-  switch (source.kind) {
-    case 'file':
-      return `vectors in ${basename(source.file)}`
-    case 'collected':
-      return `residual vectors of ${source.origin}`
-    case 'synthetic':
-      return `${source.rows} made-up residual vectors (src/detect/synthetic-residuals.ts, seed ${seed}); no telemetry of any real system`
-  }
+  if (source.kind === 'file') return `vectors in ${basename(source.file)}`
+  if (source.kind === 'collected') return `residual vectors of ${source.origin}`
+  return `${source.rows} made-up residual vectors (src/detect/synthetic-residuals.ts, seed ${seed}); no telemetry of any real system`
 }
 
 /** The card as Markdown. */
-export function modelCard(trained: TrainedModel, command: string, backend: string): string {
+export function modelCard(trained: TrainedModel, { command, backend, made }: { command: string; backend: string; made: boolean }): string {
   const { model, rows, history } = trained
   const told = history.filter((step, at) => step.epoch % 10 === 1 || step.fit !== history[at + 1]?.fit)
   const shape = [model.features.length, ...model.layers.map((layer) => layer.units)].join('-')
   const weights = model.layers.reduce((sum, layer) => sum + layer.kernel.length + layer.bias.length, 0)
-  const made = model.training.data.includes('made-up')
   return `# Model \`${model.name}\`
 
 An autoencoder over the residual vector of a service: how far each thing it does is from its own baseline, in deviations. It has learnt

@@ -14,6 +14,7 @@ import { parseJson } from './json-body.ts'
 
 const TYPES = ['deploy', 'rollback', 'sync', 'rollout', 'flag', 'config', 'scaling', 'chaos', 'other'] as const satisfies readonly ChangeType[]
 const MAX_TITLE_CHARS = 300
+const TIME_PROBLEM = 'must be RFC 3339, like 2026-11-22T10:00:00Z, or milliseconds since 1970'
 
 const postedChange = z.object({
   type: z.enum(TYPES, { error: `must be one of ${TYPES.join(', ')}` }),
@@ -21,9 +22,8 @@ const postedChange = z.object({
   version: z.string({ error: 'must be text' }).nullish(),
   title: z.string({ error: 'must be text' }).nullish(),
   time: z
-    .union([z.string().refine((value) => parseTime(value) !== undefined), z.number().int().nonnegative()], {
-      error: 'must be RFC 3339, like 2026-11-22T10:00:00Z, or milliseconds since 1970',
-    })
+    .union([z.string(), z.number()], { error: TIME_PROBLEM })
+    .refine((value) => (typeof value === 'string' ? parseTime(value) !== undefined : Number.isSafeInteger(value)), TIME_PROBLEM)
     .nullish(),
   url: z
     .string({ error: 'must be text' })

@@ -98,6 +98,10 @@ export const ingestConfig = z.strictObject({
   alertTimeoutMs: count(300_000, 'An alert without an end is over when it has not been repeated for this long.'),
   limits: limitsConfig.prefault({}).describe('What is taken in at most.'),
   naming: namingConfig.prefault({}).describe('How services, instances and peers are named.'),
-  sources: z.array(sourceConfig).default([]).describe('Kafka topics to read native payloads from.'),
+  sources: z
+    .array(sourceConfig)
+    .default([])
+    .refine((sources) => new Set(sources.map((source) => source.topic)).size === sources.length, 'each topic may be listed once')
+    .describe('Kafka topics to read native payloads from.'),
 })
 export type IngestConfig = z.infer<typeof ingestConfig>

@@ -3,20 +3,21 @@
  * here, chunked or not, counted as they arrive and refused as soon as they are too many, with an answer the sender gets to read.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, RawServerDefault } from 'fastify'
 import { DecodeError } from '../errors.ts'
+import type { Limits } from './config.ts'
 import type { Door, DoorRequest, DoorResponse } from './door.ts'
 import { ENDPOINTS } from './doors.ts'
 import { textResponse } from './endpoint.ts'
 
 export interface DoorRoutesOptions {
-  readonly maxBodyBytes: number
-  /** Of all bodies that are being received at the same time. */
-  readonly maxReceivingBytes: number
+  /** `maxInFlightBytes` bounds all bodies that are being received or handled at the same time. */
+  readonly limits: Pick<Limits, 'maxBodyBytes' | 'maxInFlightBytes'>
   readonly clock: () => number
-  /** When set, senders must say `Authorization: Bearer <token>`. */
-  readonly bearerToken?: string
+  /** When not empty, senders must say `Authorization: Bearer <token>`. */
+  readonly token?: string
   /** Shown by `GET /api/v2/status`. */
   readonly version?: string
 }
@@ -24,7 +25,13 @@ export interface DoorRoutesOptions {
 /** What is read and thrown away of a body that is too large, so that its sender finishes writing and reads the answer. */
 const MAX_DISCARDED_BYTES = 64 * 1024 * 1024
 
-export function registerDoors(app: FastifyInstance, door: Door, options: DoorRoutesOptions): void {
+export function registerDoors<L extends FastifyBaseLogger>(
+  app: FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, L>,
+  door: Door,
+  options: DoorRoutesOptions,
+): void {
+  const { maxBodyBytes, maxInFlightBytes } = options.limits
+  const token = options.token ?? ''
   let receivingBytes = 0
   const startedMs = options.clock()
 
@@ -35,7 +42,7 @@ export function registerDoors(app: FastifyInstance, door: Door, options: DoorRou
 
     // Without a type fastify leaves the body alone, and a type that it cannot parse is answered by the door, not by fastify.
     scope.addHook('onRequest', async (request, reply) => {
-      if (options.bearerToken !== undefined && !authorized(request.headers.authorization, options.bearerToken)) {
+      if (token !== '' && !authorized(request.headers.authorization, token)) {
         return send(reply, textResponse(401, 'this door wants Authorization: Bearer <token>', { 'www-authenticate': 'Bearer', connection: 'close' }))
       }
       const contentType = request.raw.headers['content-type']
@@ -47,9 +54,9 @@ export function registerDoors(app: FastifyInstance, door: Door, options: DoorRou
     for (const [path, endpoint] of ENDPOINTS) {
       scope.post(path, async (request, reply) => {
         const head: DoorRequest = { path, headers: headersOf(request, contentTypes.get(request.raw)), body: new Uint8Array(0), receivedMs: options.clock() }
-        const body = await readBody(request.raw, options, (bytes) => (receivingBytes += bytes) <= options.maxReceivingBytes)
+        const body = await readBody(request.raw, maxBodyBytes, (bytes) => (receivingBytes += bytes) <= maxInFlightBytes)
         if (body === 'too-large') {
-          return send(reply, endpoint.refused(head, new DecodeError('too-large', `the body is larger than ${options.maxBodyBytes} bytes`)))
+          return send(reply, endpoint.refused(head, new DecodeError('too-large', `the body is larger than ${maxBodyBytes} bytes`)))
         }
         if (body === 'overload') return send(reply, endpoint.unavailable(head, 'overload'))
         try {
@@ -73,14 +80,14 @@ export function registerDoors(app: FastifyInstance, door: Door, options: DoorRou
 /** `count` is told of bytes that come and go and says whether there is room for them. Bytes of a body that is returned stay counted. */
 function readBody(
   stream: Readable & { readonly headers: Readonly<Record<string, string | string[] | undefined>> },
-  options: DoorRoutesOptions,
+  maxBodyBytes: number,
   count: (bytes: number) => boolean,
 ): Promise<Buffer | 'too-large' | 'overload'> {
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = []
     let keptBytes = 0
     let seenBytes = 0
-    let fate: 'too-large' | 'overload' | undefined = Number(stream.headers['content-length']) > options.maxBodyBytes ? 'too-large' : undefined
+    let fate: 'too-large' | 'overload' | undefined = Number(stream.headers['content-length']) > maxBodyBytes ? 'too-large' : undefined
     const giveUp = (reason: 'too-large' | 'overload') => {
       fate = reason
       chunks = []
@@ -93,7 +100,7 @@ function readBody(
         keptBytes += chunk.length
         chunks.push(chunk)
         if (!count(chunk.length)) giveUp('overload')
-        else if (keptBytes > options.maxBodyBytes) giveUp('too-large')
+        else if (keptBytes > maxBodyBytes) giveUp('too-large')
       } else if (seenBytes > MAX_DISCARDED_BYTES) {
         stream.removeAllListeners('data')
         stream.pause()

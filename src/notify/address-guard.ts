@@ -4,9 +4,9 @@
  * addresses are allowed: receivers live there.
  */
 import { lookup } from 'node:dns/promises'
-import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP } from 'node:net'
 import { PermanentError } from '../errors.ts'
+import type { Address } from './http.ts'
 
 const forbidden = new BlockList()
 forbidden.addSubnet('169.254.0.0', 16, 'ipv4') // link-local; 169.254.169.254 and its neighbours
@@ -31,9 +31,9 @@ export function refuseForbiddenUrl(url: string): void {
   if (isForbidden(host)) throw new PermanentError(`${host} is a link-local or metadata address: notices are not sent there`)
 }
 
-export async function guardedLookup(hostname: string): Promise<LookupAddress[]> {
+export async function guardedLookup(hostname: string): Promise<Address[]> {
   const addresses = await lookup(hostname, { all: true })
   const bad = addresses.find(({ address }) => isForbidden(address))
   if (bad) throw new PermanentError(`${hostname} resolves to ${bad.address}, a link-local or metadata address: notices are not sent there`)
-  return addresses
+  return addresses.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 }))
 }

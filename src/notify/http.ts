@@ -3,7 +3,7 @@
  * An error of axios carries the whole request with its headers, so none ever leaves this file.
  */
 import axios, { AxiosHeaders, isAxiosError } from 'axios'
-import type { AxiosRequestConfig, LookupAddress } from 'axios'
+import type { AxiosRequestConfig } from 'axios'
 import { PermanentError, RetryLaterError, messageOf } from '../errors.ts'
 import { clip, plain } from './plain-text.ts'
 
@@ -21,13 +21,18 @@ export interface HttpResponse {
   readonly text: string
 }
 
+export interface Address {
+  readonly address: string
+  readonly family: 4 | 6
+}
+
 export interface HttpOptions {
   readonly timeoutMs: number
   /** Never repeated in an error, wherever the receiver may echo them. */
   readonly secrets: readonly string[]
   readonly clock: () => number
   /** Resolves host names, and may refuse: throws a PermanentError. */
-  readonly lookup?: (hostname: string) => Promise<LookupAddress[]>
+  readonly lookup?: (hostname: string) => Promise<Address[]>
 }
 
 const mostAnswerBytes = 1_000_000
@@ -59,7 +64,8 @@ export class Http {
       transformRequest: (data: unknown) => data,
       transformResponse: (data: unknown) => data,
       validateStatus: () => true,
-      ...(lookup && { lookup: (hostname: string) => lookup(hostname).then((addresses): [LookupAddress[]] => [addresses]) }),
+      // axios tells this from a callback-style one by the keyword `async`.
+      ...(lookup && { lookup: async (hostname: string): Promise<[Address[]]> => [await lookup(hostname)] }),
     }
     try {
       const response = await axios.request<string>(config)
@@ -106,7 +112,7 @@ export class Http {
     if (cause instanceof PermanentError) return new PermanentError(`${where}: ${this.scrub(cause.message)}`)
     if (signal.aborted) return new Error(`${where}: given up, it took too long or Tocsin is stopping`)
     const code = isAxiosError(error) ? (error.code ?? '') : ''
-    if (code === 'ERR_CANCELED' || code === 'ECONNABORTED' || code === 'ETIMEDOUT') return new Error(`${where}: no answer within ${this.#options.timeoutMs} ms`)
+    if (code === 'ERR_CANCELED' || code === 'ECONNABORTED') return new Error(`${where}: no answer within ${this.#options.timeoutMs} ms`)
     return new Error(`${where}: ${clip(plain(this.scrub(messageOf(error) || code)), 300)}`)
   }
 }

@@ -12,20 +12,30 @@ const longestRetryMs = 300_000
 const longestError = 1000
 
 /**
- * Ids that are known are left alone. After 'resolved' nothing more is told of an incident: a notice that another
- * writer planned without knowing of it is kept as dead, with that reason.
+ * Ids that are known are left alone. Who was not told of the opening is not told how it went on: a later notice without an 'opened' one
+ * for its incident and channel is left out. After 'resolved' nothing more is told of an incident: a notice that another writer planned
+ * without knowing of it is kept as dead, with that reason.
  */
 export async function enqueueNotices(q: Queryable, notices: readonly PlannedNotice[]): Promise<void> {
   if (notices.length === 0) return
   await q.query(
-    `insert into outbox (id, incident_id, channel, kind, reason, at_ms, incident, status, last_error)
-     select n->>'id', n->'incident'->>'id', n->>'channel', n->>'kind', n->>'reason', (n->>'atMs')::bigint, n->'incident',
+    `with planned as (
+       select position, n->>'id' as id, n->'incident'->>'id' as incident_id, n->>'channel' as channel, n->>'kind' as kind,
+         n->>'reason' as reason, (n->>'atMs')::bigint as at_ms, n->'incident' as incident
+       from jsonb_array_elements($1::jsonb) with ordinality as list (n, position)),
+     known as (
+       select incident_id, channel, kind from outbox where incident_id in (select incident_id from planned) and kind in ('opened', 'resolved'))
+     insert into outbox (id, incident_id, channel, kind, reason, at_ms, incident, status, last_error)
+     select p.id, p.incident_id, p.channel, p.kind, p.reason, p.at_ms, p.incident,
        case when late.yes then 'dead' else 'due' end,
        case when late.yes then 'Not sent: this channel had been told before that the incident is resolved.' else '' end
-     from jsonb_array_elements($1::jsonb) with ordinality as list (n, position)
-     cross join lateral (select exists (select from outbox as o
-       where o.incident_id = n->'incident'->>'id' and o.channel = n->>'channel' and o.kind = 'resolved') as yes) as late
-     order by position
+     from planned as p
+     cross join lateral (select exists (select from known as k
+       where k.incident_id = p.incident_id and k.channel = p.channel and k.kind = 'resolved') as yes) as late
+     where p.kind = 'opened'
+       or exists (select from known as k where k.incident_id = p.incident_id and k.channel = p.channel and k.kind = 'opened')
+       or exists (select from planned as o where o.incident_id = p.incident_id and o.channel = p.channel and o.kind = 'opened' and o.position < p.position)
+     order by p.position
      on conflict (id) do nothing`,
     [toJson(notices)],
   )
@@ -136,12 +146,21 @@ export function listNotices(q: Queryable, incidentId?: string): Promise<ListedNo
   )
 }
 
-/** When the next notice that nobody has claimed is due, in milliseconds from now (0: there is one); undefined: none is left. */
-export async function nextDueMs(q: Queryable): Promise<number | undefined> {
-  const [row] = await q.query<{ ms: number | null }>(
-    `select extract(epoch from min(greatest(due_at, coalesce(lease_until, due_at))) - now())::float8 * 1000 as ms from outbox where status = 'due'`,
+/** Whether one of these channels has something to send now, or this owner has something under way. */
+export async function hasWork(q: Queryable, { owner, channels }: { owner: string; channels: readonly string[] }): Promise<boolean> {
+  const [row] = await q.query<{ yes: boolean }>(
+    `select exists (select from outbox as o
+       where status = 'due' and channel = any($2::text[])
+         and (lease_owner = $1 or (due_at <= now() and not exists (select from outbox as earlier
+           where earlier.incident_id = o.incident_id and earlier.channel = o.channel and earlier.seq < o.seq and earlier.status = 'due')))) as yes`,
+    [owner, channels],
   )
-  return row?.ms === null || row === undefined ? undefined : Math.max(0, row.ms)
+  return row?.yes === true
+}
+
+/** How many notices of each channel have not been settled. */
+export function dueByChannel(q: Queryable): Promise<{ channel: string; due: number }[]> {
+  return q.query(`select channel, count(*) as due from outbox where status = 'due' group by channel order by channel`)
 }
 
 interface ClaimedRow {

@@ -63,7 +63,8 @@ class EmbeddedTransport implements Transport {
   }
 
   async ensureTopic(name: string, partitions: number): Promise<void> {
-    if (!Number.isInteger(partitions) || partitions < 1) throw new PermanentError(`topic ${name}: ${partitions} partitions asked for, at least 1 needed`)
+    if (!Number.isInteger(partitions) || partitions < 1)
+      throw new PermanentError(`topic ${name}: ${partitions} partitions asked for, at least 1 needed`)
     if (!this.#topics.has(name)) this.#topics.set(name, { name, partitions, groups: new Map(), gone: new Set(), pendingBytes: 0 })
   }
 
@@ -86,7 +87,8 @@ class EmbeddedTransport implements Transport {
       if (before) before.push(record)
       else byPartition.set(partition, [record])
     }
-    if (topic.gone.size > 0) throw new Error(`topic ${name}: its reader (${[...topic.gone].join(', ')}) has stopped, so nobody would handle these records`)
+    if (topic.gone.size > 0)
+      throw new Error(`topic ${name}: its reader (${[...topic.gone].join(', ')}) has stopped, so nobody would handle these records`)
     if (topic.groups.size === 0 || records.length === 0) return
     if (topic.pendingBytes > 0 && topic.pendingBytes + bytes > this.#maxPendingBytes) {
       throw new RetryLaterError(`topic ${name}: ${topic.pendingBytes} bytes wait to be handled already, publish again later`, 1000)
@@ -120,7 +122,8 @@ class EmbeddedTransport implements Transport {
         await group[Symbol.asyncDispose]().catch((error: unknown) => errors.push(error))
       }
     }
-    if (errors.length > 0) throw new AggregateError(errors, `the embedded transport stopped with errors: ${errors.map(messageOf).join('; ')}`)
+    if (errors.length > 0)
+      throw new AggregateError(errors, `the embedded transport stopped with errors: ${errors.map(messageOf).join('; ')}`)
   }
 
   #topic(name: string): EmbeddedTopic {
@@ -196,7 +199,7 @@ class Group implements AsyncDisposable {
         settle: (error) => {
           signal?.removeEventListener('abort', onAbort)
           if (error === undefined) resolve()
-          else reject(error as Error)
+          else reject(error)
         },
       }
       signal?.addEventListener('abort', onAbort, { once: true })
@@ -218,13 +221,18 @@ class Group implements AsyncDisposable {
       try {
         await this.#handler.revoked?.(lane.partition)
       } catch (error) {
-        if (error instanceof FencedError) this.#settings.happenings?.fenced(this.#labels(), { partition: lane.partition, error: messageOf(error) })
+        if (error instanceof FencedError)
+          this.#settings.happenings?.fenced(this.#labels(), { partition: lane.partition, error: messageOf(error) })
         else errors.push(error)
       }
     }
     this.#topic.groups.delete(this.#name)
     this.#topic.gone.add(this.#name)
-    if (errors.length > 0) throw new AggregateError(errors, `group ${this.#name} of ${this.#topic.name} stopped with errors: ${errors.map(messageOf).join('; ')}`)
+    if (errors.length > 0)
+      throw new AggregateError(
+        errors,
+        `group ${this.#name} of ${this.#topic.name} stopped with errors: ${errors.map(messageOf).join('; ')}`,
+      )
   }
 
   async #drive(lane: Lane): Promise<void> {
@@ -271,7 +279,8 @@ class Group implements AsyncDisposable {
   #take(lane: Lane): Delivery[] {
     let count = 0
     let bytes = 0
-    while (count < lane.queue.length && (count === 0 || bytes + lane.queue[count]!.bytes <= this.#settings.maxBatchBytes)) bytes += lane.queue[count++]!.bytes
+    while (count < lane.queue.length && (count === 0 || bytes + lane.queue[count]!.bytes <= this.#settings.maxBatchBytes))
+      bytes += lane.queue[count++]!.bytes
     return lane.queue.splice(0, count)
   }
 

@@ -24,11 +24,16 @@ export interface TransportHappenings {
 
 export function transportHappenings(telemetry: Telemetry): TransportHappenings {
   const labels = ['topic', 'group'] as const
-  const told = (name: string, level: 'info' | 'warn' | 'error', help: string) => telemetry.happening({ name: `transport_${name}`, help, level, labels })
+  const told = (name: string, level: 'info' | 'warn' | 'error', help: string) =>
+    telemetry.happening({ name: `transport_${name}`, help, level, labels })
   return {
     handlerFailed: told('handler_failed', 'error', 'A handler threw; the same records come again after a pause'),
     fenced: told('fenced', 'warn', 'Another process moved the checkpoint on; the position is asked for again'),
-    positionLost: told('position_lost', 'error', 'The log does not hold the position of the checkpoint; going on at the nearest offset it has'),
+    positionLost: told(
+      'position_lost',
+      'error',
+      'The log does not hold the position of the checkpoint; going on at the nearest offset it has',
+    ),
     undecodable: told('undecodable_batch', 'error', 'A record batch could not be decompressed; stepped over, it stays in the topic'),
     consumerCrashed: told('consumer_crashed', 'error', 'A Kafka consumer stopped on an error; starting it again'),
     rebalanced: told('rebalanced', 'info', 'Partitions were handed out anew'),

@@ -33,7 +33,15 @@ export function connectTo(config: KafkaConfig, telemetry: Telemetry): Kafka {
 /** kafkajs calls errors what it is about to try again, so they are warnings here; what matters is told by its own happening. */
 function tell(telemetry: Telemetry, { namespace, level, log }: LogEntry): void {
   const { message, error, broker, groupId, topic, partition } = log as LogEntry['log'] & Readonly<Record<string, unknown>>
-  const line = { event: 'kafkajs', part: namespace, error: error === undefined ? undefined : messageOf(error), broker, groupId, topic, partition }
+  const line = {
+    event: 'kafkajs',
+    part: namespace,
+    error: error === undefined ? undefined : messageOf(error),
+    broker,
+    groupId,
+    topic,
+    partition,
+  }
   telemetry.log[level === logLevel.ERROR ? 'warn' : 'debug'](line, message)
 }
 

@@ -32,7 +32,11 @@ export function registerCodecs(maxDecompressedBytes: number): void {
     }
     CompressionCodecs[type] = () => codec
   }
-  register(CompressionTypes.GZIP, (body) => gzip(body), (body, maxOutputLength) => gunzip(body, { maxOutputLength }))
+  register(
+    CompressionTypes.GZIP,
+    (body) => gzip(body),
+    (body, maxOutputLength) => gunzip(body, { maxOutputLength }),
+  )
   register(CompressionTypes.Snappy, (body) => snappy.compress(body), unpackSnappy)
   register(CompressionTypes.LZ4, (body) => lz4.compressFrame(body), unpackLz4)
   register(CompressionTypes.ZSTD, (body) => zstdCompress(body), unpackZstd)
@@ -42,7 +46,7 @@ export async function unpackSnappy(body: Buffer, maxBytes: number): Promise<Buff
   const parts: Buffer[] = []
   if (!body.subarray(0, xerialMagic.length).equals(xerialMagic)) return unpackSnappyBlock(body, maxBytes)
   let bytes = 0
-  for (let at = xerialHeaderBytes; at < body.length; ) {
+  for (let at = xerialHeaderBytes; at < body.length;) {
     const size = body.readUInt32BE(at)
     at += 4
     if (at + size > body.length) throw new Error(`a snappy block of ${size} bytes is cut short`)
@@ -117,7 +121,7 @@ function zstdBound(body: Buffer): number {
     const singleSegment = (descriptor & 0x20) !== 0
     const contentSizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6]!
     at += 5 + (singleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]! + contentSizeBytes
-    for (let last = false; !last; ) {
+    for (let last = false; !last;) {
       const word = body.readUIntLE(at, 3)
       last = (word & 1) !== 0
       const type = (word >> 1) & 3
@@ -172,10 +176,11 @@ function headerBefore(body: Buffer, type: Codec): BatchHeader | undefined {
   const header = Buffer.from(body.buffer, body.byteOffset - headerBytes, headerBytes)
   const lastOffsetDelta = header.readInt32BE(23)
   const count = header.readInt32BE(57)
+  const codec: number = type
   const plausible =
     header.readInt32BE(8) === body.length + headerBytes - 12 &&
     header.readInt8(16) === 2 &&
-    (header.readInt16BE(21) & 7) === type &&
+    (header.readInt16BE(21) & 7) === codec &&
     count > 0 &&
     count <= lastOffsetDelta + 1
   return plausible ? { lastOffsetDelta, count } : undefined
@@ -205,7 +210,17 @@ function standIn({ count, lastOffsetDelta }: BatchHeader, reason: string): Buffe
     const text = Buffer.from(i === 0 ? reason.slice(0, 500) : '')
     const offsetDelta = i === count - 1 ? lastOffsetDelta : i
     // attributes, time, offset, no key, no value, one header
-    const fields = [Buffer.from([0, 0]), varint(offsetDelta), varint(-1), varint(-1), varint(1), varint(name.length), name, varint(text.length), text]
+    const fields = [
+      Buffer.from([0, 0]),
+      varint(offsetDelta),
+      varint(-1),
+      varint(-1),
+      varint(1),
+      varint(name.length),
+      name,
+      varint(text.length),
+      text,
+    ]
     const length = fields.reduce((sum, field) => sum + field.length, 0)
     parts.push(varint(length), ...fields)
   }

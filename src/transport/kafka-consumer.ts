@@ -196,10 +196,11 @@ export class KafkaSubscription implements AsyncDisposable {
     }
   }
 
-  #take({ batch, resolveOffset }: EachBatchPayload): void {
+  #take(payload: EachBatchPayload): void {
+    const { batch } = payload
     const { fetched, undecodable } = readBatch(batch)
     if (!this.#partitions.get(batch.partition)?.offer(fetched)) return
-    resolveOffset(batch.lastOffset())
+    payload.resolveOffset(batch.lastOffset())
     for (const { firstOffset, lastOffset, reason } of undecodable) {
       this.#options.happenings.undecodable(this.#labels, { partition: batch.partition, firstOffset, lastOffset, reason })
     }

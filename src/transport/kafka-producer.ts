@@ -29,7 +29,14 @@ const recordOverheadBytes = 64
 const disconnectTimeoutMs = 5000
 
 /** Trying again gives the same answer. */
-const finalErrors = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', 'INVALID_TOPIC_EXCEPTION', 'POLICY_VIOLATION', 'TOPIC_AUTHORIZATION_FAILED'])
+const finalErrors = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+  'INVALID_TOPIC_EXCEPTION',
+  'POLICY_VIOLATION',
+  'TOPIC_AUTHORIZATION_FAILED',
+])
 
 /** Some records of one publish, all for one partition. */
 class Pending {
@@ -65,6 +72,7 @@ interface Lane {
   readonly topic: string
   readonly partition: number
   queue: Pending[]
+  sending: readonly Pending[]
   /** So many of the first are sent on their own: together they were too large. */
   oneByOne: number
   running: boolean
@@ -111,7 +119,10 @@ export class KafkaPublisher implements AsyncDisposable {
       for (const [, pending] of pendings) pending.settle(error)
     }
     const { publishTimeoutMs } = this.#config
-    const timer = setTimeout(() => giveUp(new Error(`topic ${topic}: Kafka did not acknowledge within ${publishTimeoutMs} ms`)), publishTimeoutMs)
+    const timer = setTimeout(
+      () => giveUp(new Error(`topic ${topic}: Kafka did not acknowledge within ${publishTimeoutMs} ms`)),
+      publishTimeoutMs,
+    )
     const onAbort = () => giveUp(signal!.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
     try {
@@ -130,8 +141,9 @@ export class KafkaPublisher implements AsyncDisposable {
   /** Waits for the sends under way, then rejects what is left. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
-    if ([...this.#lanes.values()].some((lane) => lane.running)) await within(this.#config.stopTimeoutMs, new Promise<void>((resolve) => this.#idle.add(resolve)))
-    for (const lane of this.#lanes.values()) for (const pending of lane.queue) pending.settle(this.#stopped(lane))
+    if ([...this.#lanes.values()].some((lane) => lane.running))
+      await within(this.#config.stopTimeoutMs, new Promise<void>((resolve) => this.#idle.add(resolve)))
+    for (const lane of this.#lanes.values()) for (const pending of [...lane.sending, ...lane.queue]) pending.settle(this.#stopped(lane))
     if (this.#handle !== undefined) {
       this.#handle.retired = true
       await this.#close(this.#handle)
@@ -150,7 +162,8 @@ export class KafkaPublisher implements AsyncDisposable {
     }
     for (const { partition, value, headers } of records) {
       const bytes = value.byteLength + recordOverheadBytes
-      if (bytes > maxMessageBytes) throw new PermanentError(`topic ${topic}: a record of ${value.byteLength} bytes is over kafka.maxMessageBytes (${maxMessageBytes})`)
+      if (bytes > maxMessageBytes)
+        throw new PermanentError(`topic ${topic}: a record of ${value.byteLength} bytes is over kafka.maxMessageBytes (${maxMessageBytes})`)
       if ((open.get(partition)?.bytes ?? 0) + bytes > sendBytes) close(partition)
       const message: Message = {
         partition,
@@ -172,7 +185,7 @@ export class KafkaPublisher implements AsyncDisposable {
   #enqueue(topic: string, partition: number, pending: Pending): void {
     const key = `${partition} ${topic}`
     let lane = this.#lanes.get(key)
-    if (lane === undefined) this.#lanes.set(key, (lane = { topic, partition, queue: [], oneByOne: 0, running: false }))
+    if (lane === undefined) this.#lanes.set(key, (lane = { topic, partition, queue: [], sending: [], oneByOne: 0, running: false }))
     lane.queue.push(pending)
     if (!lane.running) void this.#drive(lane)
   }
@@ -182,6 +195,7 @@ export class KafkaPublisher implements AsyncDisposable {
     let attempt = 0
     for (;;) {
       const batch = this.#take(lane)
+      lane.sending = batch
       if (batch.length === 0) break
       try {
         await this.#send(lane, batch)
@@ -221,7 +235,9 @@ export class KafkaPublisher implements AsyncDisposable {
       const messages = batch.flatMap((pending) => pending.messages)
       const sending = handle.producer.send({ topic: lane.topic, messages, acks: -1, compression: compressions[this.#config.compression] })
       const answers = await Promise.race([sending, abandoned])
-      const named = answers.some((answer) => answer.topicName === lane.topic && answer.partition === lane.partition && answer.errorCode === 0)
+      const named = answers.some(
+        (answer) => answer.topicName === lane.topic && answer.partition === lane.partition && answer.errorCode === 0,
+      )
       if (!named) throw new Error(`Kafka's answer does not name partition ${lane.partition}: ${JSON.stringify(answers)}`)
     } catch (error) {
       this.#retire(handle)
@@ -238,7 +254,10 @@ export class KafkaPublisher implements AsyncDisposable {
     const final = type !== undefined && finalErrors.has(type)
     if (final && batch.length > 1) lane.oneByOne = batch.length // one of them may be the reason: find out which
     else if (final) {
-      const refused = new PermanentError(`topic ${lane.topic}, partition ${lane.partition}: Kafka refuses the records: ${messageOf(error)}`, { cause: error })
+      const refused = new PermanentError(
+        `topic ${lane.topic}, partition ${lane.partition}: Kafka refuses the records: ${messageOf(error)}`,
+        { cause: error },
+      )
       for (const pending of batch) pending.settle(refused)
     }
     if (this.#stopping.signal.aborted) for (const pending of batch) pending.settle(this.#stopped(lane))

@@ -35,7 +35,13 @@ export function readBatch(batch: Batch): { readonly fetched: FetchedBatch; reado
 }
 
 function recordOf({ key, value, headers, timestamp }: KafkaMessage, offset: number): InRecord {
-  return { offset, value: value ?? nothing, key: key === null ? '' : textOf(key), headers: headersOf(headers), timestampMs: Number(timestamp) }
+  return {
+    offset,
+    value: value ?? nothing,
+    key: key === null ? '' : textOf(key),
+    headers: headersOf(headers),
+    timestampMs: Number(timestamp),
+  }
 }
 
 function headersOf(headers: KafkaMessage['headers']): Readonly<Record<string, string>> {

@@ -82,7 +82,8 @@ class KafkaTransport implements Transport {
     const known = this.#partitions.get(topic)
     if (known !== undefined) {
       const last = records.reduce((max, { partition }) => Math.max(max, partition), 0)
-      if (last >= known && last >= (await this.partitions(topic))) throw new PermanentError(`topic ${topic} has no partition ${last}, only 0 to ${this.#partitions.get(topic)! - 1}`)
+      if (last >= known && last >= (await this.partitions(topic)))
+        throw new PermanentError(`topic ${topic} has no partition ${last}, only 0 to ${this.#partitions.get(topic)! - 1}`)
     }
     await this.#publisher.publish(topic, records, signal)
   }

@@ -15,7 +15,12 @@ const silent = { info: () => undefined }
 const scratch = mkdtempSync(join(tmpdir(), 'tocsin-model-'))
 afterAll(() => rmSync(scratch, { recursive: true }))
 
-function randomModel(seed: number, sizes: readonly number[], activations: readonly Activation[], features: readonly Feature[] = FEATURES): AutoencoderModel {
+function randomModel(
+  seed: number,
+  sizes: readonly number[],
+  activations: readonly Activation[],
+  features: readonly Feature[] = FEATURES,
+): AutoencoderModel {
   const random = seededRandom(seed)
   const draw = (count: number, scale: number): Float32Array => Float32Array.from({ length: count }, () => normal(random) * scale)
   return {
@@ -25,7 +30,14 @@ function randomModel(seed: number, sizes: readonly number[], activations: readon
     deviation: draw(features.length, 0.3).map((value) => 1 + Math.abs(value)),
     layers: sizes.map((units, index) => {
       const inputs = sizes[index - 1] ?? features.length
-      return { name: `dense_${index}`, inputs, units, activation: activations[index]!, kernel: draw(inputs * units, 1 / Math.sqrt(inputs)), bias: draw(units, 0.3) }
+      return {
+        name: `dense_${index}`,
+        inputs,
+        units,
+        activation: activations[index]!,
+        kernel: draw(inputs * units, 1 / Math.sqrt(inputs)),
+        bias: draw(units, 0.3),
+      }
     }),
     error: { median: 0.5, q99: 1, threshold: 2 },
     training: { data: 'nothing', rows: 0, seed, loss: 0, validationLoss: 0 },
@@ -109,7 +121,12 @@ describe('the score of the shipped model', () => {
 
   test('a model of some features reads them from their places', () => {
     const model = randomModel(5, [2], ['linear'], ['log_new', 'cpu'])
-    const plain = { ...model, mean: new Float32Array(2), deviation: new Float32Array(2).fill(1), layers: [{ ...model.layers[0]!, kernel: new Float32Array(4), bias: new Float32Array(2) }] }
+    const plain = {
+      ...model,
+      mean: new Float32Array(2),
+      deviation: new Float32Array(2).fill(1),
+      layers: [{ ...model.layers[0]!, kernel: new Float32Array(4), bias: new Float32Array(2) }],
+    }
     const autoencoder = new Autoencoder(plain)
     expect(autoencoder.score(vector({ log_new: 3, cpu: -1 }, 40))).toBe(2)
     expect([...autoencoder.contributions]).toEqual([3, 1])
@@ -130,9 +147,10 @@ describe('model files', () => {
   })
 
   test('the config names the models to load', () => {
-    expect([...loadModels({ service: { model: 'service' } }, silent as never).keys()]).toEqual(['service'])
-    expect(loadModels({ service: { enabled: false, model: 'absent' } }, silent as never).size).toBe(0)
-    expect(() => loadModels({ service: { model: './absent' } }, silent as never)).toThrow(/absent.*cannot be read.*tocsin train/s)
+    const load = (model: string, off: readonly string[] = []) => loadModels({ off, detectors: { service: { model } } }, silent as never)
+    expect([...load('service').keys()]).toEqual(['service'])
+    expect(load('absent', ['service']).size).toBe(0)
+    expect(() => load('./absent')).toThrow(/absent.*cannot be read.*tocsin train/s)
   })
 
   describe('bad ones are refused with the file and the reason', () => {
@@ -163,19 +181,39 @@ describe('model files', () => {
       ['an unknown feature', edited((_, tocsin) => (tocsin['features'][3] = 'moon')), /features\[3\]/],
       ['a feature twice', edited((_, tocsin) => (tocsin['features'][3] = tocsin['features'][4])), /names a feature twice/],
       ['fewer features than inputs', edited((_, tocsin) => tocsin['features'].pop()), /mean has 16 values for 15 features/],
-      ['features and scaling cut alike', edited((_, t) => [t['features'], t['mean'], t['deviation']].forEach((l) => l.pop())), /takes 16 inputs, but gets 15/],
+      [
+        'features and scaling cut alike',
+        edited((_, t) => [t['features'], t['mean'], t['deviation']].forEach((l) => l.pop())),
+        /takes 16 inputs, but gets 15/,
+      ],
       ['a deviation of zero', edited((_, tocsin) => (tocsin['deviation'][0] = 0)), /deviation\[0\]/],
       ['a mean that is no number', edited((_, tocsin) => (tocsin['mean'][0] = null)), /mean\[0\]/],
       ['a threshold below the quantile', edited((_, tocsin) => (tocsin['error'].threshold = 0.1)), /must rise/],
-      ['a layer that is not dense', edited((json) => (json['modelTopology'].config.layers[1].class_name = 'LSTM')), /layers\[1\]\.class_name/],
-      ['an activation it does not know', edited((json) => (json['modelTopology'].config.layers[0].config.activation = 'swish')), /activation/],
+      [
+        'a layer that is not dense',
+        edited((json) => (json['modelTopology'].config.layers[1].class_name = 'LSTM')),
+        /layers\[1\]\.class_name/,
+      ],
+      [
+        'an activation it does not know',
+        edited((json) => (json['modelTopology'].config.layers[0].config.activation = 'swish')),
+        /activation/,
+      ],
       ['a layer too wide', edited((json) => (json['modelTopology'].config.layers[0].config.units = 1e9)), /units/],
       ['a net that does not come back', edited((json) => json['modelTopology'].config.layers.pop()), /ends in 8 units for 16 features/],
-      ['a manifest of other shapes', edited((json) => (json['weightsManifest'][0].weights[0].shape = [8, 16])), /dense_0\/kernel of shape 16×8 expected.*8×16/],
+      [
+        'a manifest of other shapes',
+        edited((json) => (json['weightsManifest'][0].weights[0].shape = [8, 16])),
+        /dense_0\/kernel of shape 16×8 expected.*8×16/,
+      ],
       ['weights in another folder', edited((json) => (json['weightsManifest'][0].paths = ['../../etc/passwd'])), /paths/],
       ['quantized weights', edited((json) => (json['weightsManifest'][0].weights[0].quantization = { dtype: 'uint8' })), /quantization/],
       ['weights cut off', () => truncateSync(weightFile, 700), /ends inside dense_1\/kernel/],
-      ['weights of a larger net', () => writeFileSync(weightFile, Buffer.concat([readFileSync(weightFile), Buffer.alloc(4)])), /bytes, the net needs/],
+      [
+        'weights of a larger net',
+        () => writeFileSync(weightFile, Buffer.concat([readFileSync(weightFile), Buffer.alloc(4)])),
+        /bytes, the net needs/,
+      ],
       ['a weight that is not a number', weight(5, Number.NaN), /dense_0\/kernel\[5\] is NaN/],
       ['an infinite weight', weight(16 * 8, Number.POSITIVE_INFINITY), /dense_0\/bias\[0\] is Infinity/],
       ['a topology of 2 MB', () => writeFileSync(jsonFile, ' '.repeat(2 << 20)), /the limit is 1048576/],

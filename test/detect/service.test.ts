@@ -3,19 +3,20 @@ import type { Anomaly, Finding } from '../../src/model.ts'
 import { loadModels } from '../../src/detect/model-files.ts'
 import { FEATURES, ResidualBoard, type Feature } from '../../src/detect/residuals.ts'
 import { serviceDetector } from '../../src/detect/service.ts'
+import { SnapshotReader, SnapshotWriter } from '../../src/detect/snapshot.ts'
 import { syntheticResiduals } from '../../src/detect/synthetic-residuals.ts'
 import type { Detector, DetectorContext, VectorSink } from '../../src/detect/detector.ts'
 
 const WIDTH = FEATURES.length
 const MINUTE = 60_000
-const models = loadModels({ service: { model: 'service' } }, { info: () => undefined } as never)
+const models = loadModels({ off: [], detectors: { service: { model: 'service' } } }, { info: () => undefined } as never)
 
 interface Bench {
   readonly board: ResidualBoard
   readonly detector: Detector
   readonly found: Finding[]
   /** One window: what the services did in it, then its closing tick. */
-  minute(at: number, services: Readonly<Record<string, Partial<Record<Feature, number>>>>, ticksMs?: readonly number[]): void
+  readonly minute: (at: number, services: Readonly<Record<string, Partial<Record<Feature, number>>>>, ticksMs?: readonly number[]) => void
 }
 
 function bench(config: Record<string, unknown> = {}, vectors?: VectorSink): Bench {
@@ -55,13 +56,23 @@ describe('the service detector', () => {
     expect(new Set(told.map((anomaly) => anomaly.id)).size).toBe(1)
     const [opened] = told
     const ended = told.at(-1)!
-    expect(opened).toMatchObject({ detector: 'service', service: 'shop', signal: 'mixed', symptom: 'other', direction: 'up', impact: false, endMs: undefined })
+    expect(opened).toMatchObject({
+      detector: 'service',
+      service: 'shop',
+      signal: 'mixed',
+      symptom: 'other',
+      direction: 'up',
+      impact: false,
+      endMs: undefined,
+    })
     expect(opened!.startMs).toBeGreaterThanOrEqual(61 * MINUTE)
     expect(opened!.startMs).toBeLessThanOrEqual(63 * MINUTE)
     expect(opened!.score).toBeGreaterThanOrEqual(1)
     expect(opened!.observed).toBeGreaterThan(opened!.points.high.at(-1)!)
     expect(opened!.evidence[0]).toMatch(/do not fit together/)
-    expect(opened!.evidence[1]).toMatch(/^cpu: \+30\.0 deviations from its baseline where the rest suggests [+−]\d+\.\d \(\d+ % of the error\)\.$/)
+    expect(opened!.evidence[1]).toMatch(
+      /^cpu: \+30\.0 deviations from its baseline where the rest suggests [+−]\d+\.\d \(\d+ % of the error\)\.$/,
+    )
     expect(ended.endMs).toBeGreaterThan(75 * MINUTE)
     expect(ended.endMs).toBeLessThan(85 * MINUTE)
     expect(ended.evidence[1], 'the end still tells of the worst moment').toMatch(/^cpu: /)
@@ -70,7 +81,19 @@ describe('the service detector', () => {
   test('a surge that everything follows is no anomaly', () => {
     const { minute, found } = bench()
     for (let at = 0; at < 90; at++) {
-      const surge = { traffic: 9, network: 9, cpu: 8.5, log_volume: 8, saturation: 5, runtime: 5.5, pool: 4.5, queue: 3.5, latency: 3, disk: 4, memory: 3 }
+      const surge = {
+        traffic: 9,
+        network: 9,
+        cpu: 8.5,
+        log_volume: 8,
+        saturation: 5,
+        runtime: 5.5,
+        pool: 4.5,
+        queue: 3.5,
+        latency: 3,
+        disk: 4,
+        memory: 3,
+      }
       minute(at, { shop: at >= 60 && at < 65 ? { ...healthy(at), ...surge } : healthy(at) })
     }
     expect(found).toEqual([])
@@ -113,9 +136,11 @@ describe('the service detector', () => {
 
   test('more services than it may watch: the first ones are watched, memory stays bounded', () => {
     const seen = new Set<string>()
-    const { minute } = bench({ maxServices: 3 }, (service) => seen.add(service))
-    for (let at = 0; at < 3; at++) minute(at, Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${String(i).padStart(2, '0')}`, { cpu: 1 }])))
+    const { minute, detector } = bench({ maxServices: 3 }, (service) => seen.add(service))
+    for (let at = 0; at < 3; at++)
+      minute(at, Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${String(i).padStart(2, '0')}`, { cpu: 1 }])))
     expect([...seen]).toEqual(['s00', 's01', 's02'])
+    expect(detector.counts!()).toEqual({ services: 3, refused_vectors: 3 * 17 })
   })
 
   test('every vector it scores can be collected to train on', () => {
@@ -146,6 +171,9 @@ describe('the service detector', () => {
       // Half of the next window is on the board when the snapshot is taken.
       before.minute(cut, script(cut), [])
       const after = bench()
+      const board = new SnapshotWriter(1)
+      before.board.snapshot(board)
+      after.board.restore(new SnapshotReader(board.finish(), 'the board', 1))
       after.detector.restore(before.detector.snapshot())
       after.minute(cut, {})
       for (let at = cut + 1; at < 90; at++) after.minute(at, script(at))
@@ -166,8 +194,8 @@ describe('the service detector', () => {
   })
 
   test('a model that was not loaded is named', () => {
-    expect(() => serviceDetector.create(serviceDetector.config.parse({ model: 'moon' }), { partition: 0, residuals: new ResidualBoard(), models })).toThrow(
-      /model moon has not been loaded \(loaded: service\)/,
-    )
+    expect(() =>
+      serviceDetector.create(serviceDetector.config.parse({ model: 'moon' }), { partition: 0, residuals: new ResidualBoard(), models }),
+    ).toThrow(/model moon has not been loaded \(loaded: service\)/)
   })
 })

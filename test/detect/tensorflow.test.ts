@@ -31,7 +31,13 @@ describe('loading TensorFlow.js', () => {
       expect(got).toBe(backend)
       expect(core.getBackend()).toBe(backend)
       expect(log.lines).toEqual([expect.stringContaining(`runs on ${backend} (first choice)`)])
-      const product = core.matMul(core.tensor2d([[1, 2], [3, 4]]), core.tensor2d([[5], [6]]))
+      const product = core.matMul(
+        core.tensor2d([
+          [1, 2],
+          [3, 4],
+        ]),
+        core.tensor2d([[5], [6]]),
+      )
       expect([...(await product.data())]).toEqual([17, 39])
       core.disposeVariables()
       product.dispose()

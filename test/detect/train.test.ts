@@ -63,11 +63,13 @@ describe('training', () => {
     const tied = new Float32Array(3000 * WIDTH)
     for (let row = 0; row < 3000; row++) {
       const load = heavyTailed(random, 4) * 3
-      for (const feature of features) tied[row * WIDTH + FEATURES.indexOf(feature)] = (feature === 'memory' ? 0 : load) + 0.3 * normal(random)
+      for (const feature of features)
+        tied[row * WIDTH + FEATURES.indexOf(feature)] = (feature === 'memory' ? 0 : load) + 0.3 * normal(random)
     }
     const { model } = await trainAutoencoder({ ...options(), rows: tied, features, hidden: [8, 2], epochs: 30 })
     const autoencoder = new Autoencoder(model)
-    const score = (values: Partial<Record<Feature, number>>): number => autoencoder.score(Float32Array.from(FEATURES, (feature) => values[feature] ?? 0.1))
+    const score = (values: Partial<Record<Feature, number>>): number =>
+      autoencoder.score(Float32Array.from(FEATURES, (feature) => values[feature] ?? 0.1))
     expect(score({ cpu: 4 })).toBeGreaterThan(2 * score({ cpu: 4, traffic: 4, network: 4 }))
     expect(score({ cpu: 15 })).toBeGreaterThan(model.error.threshold)
     expect(score({ cpu: 4, traffic: 4, network: 4 })).toBeLessThan(model.error.q99)
@@ -101,11 +103,26 @@ describe('a training run', () => {
     const file = join(scratch, 'week.jsonl')
     await collector.write(file)
     const out = join(scratch, 'mine')
-    const run = { source: { kind: 'file', file }, out, seed: 2, epochs: 3, backends: ['wasm'], command: 'tocsin train --vectors week.jsonl', log: silent as never } as const
+    const run = {
+      source: { kind: 'file', file },
+      out,
+      seed: 2,
+      epochs: 3,
+      backends: ['wasm'],
+      command: 'tocsin train --vectors week.jsonl',
+      log: silent as never,
+    } as const
     const { model } = await runTraining(run)
     expect(readModel(out)).toEqual({ ...model, mean: expect.anything(), deviation: expect.anything() })
     const card = readFileSync(join(out, 'card.md'), 'utf8')
-    for (const told of ['# Model `mine`', 'vectors in week.jsonl', 'Seed 2', 'tocsin train --vectors week.jsonl', '| 2 | 3 |', model.error.threshold.toFixed(3)]) {
+    for (const told of [
+      '# Model `mine`',
+      'vectors in week.jsonl',
+      'Seed 2',
+      'tocsin train --vectors week.jsonl',
+      '| 2 | 3 |',
+      model.error.threshold.toFixed(3),
+    ]) {
       expect(card).toContain(told)
     }
     const bytes = readFileSync(join(out, 'model.json'))
@@ -124,10 +141,10 @@ describe('collected vectors', () => {
     await collector.write(file)
     expect([...(await readVectors(file))]).toEqual(Array.from({ length: WIDTH }, () => Math.fround(1.235)))
     writeFileSync(file, '{"features":["cpu","traffic"]}\n{"service":"a","timeMs":1,"vector":[7,-900]}\n')
-    const [row] = [await readVectors(file)]
-    expect(row![FEATURES.indexOf('cpu')]).toBe(7)
-    expect(row![FEATURES.indexOf('traffic')]).toBe(-50)
-    expect(row![FEATURES.indexOf('memory')]).toBe(0)
+    const row = await readVectors(file)
+    expect(row[FEATURES.indexOf('cpu')]).toBe(7)
+    expect(row[FEATURES.indexOf('traffic')]).toBe(-50)
+    expect(row[FEATURES.indexOf('memory')]).toBe(0)
   })
 
   test('never take more room than agreed: the older they are the fewer, evenly over time', () => {

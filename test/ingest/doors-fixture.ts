@@ -11,7 +11,7 @@ import { createDoors } from '../../src/ingest/doors.ts'
 import { Naming } from '../../src/ingest/naming.ts'
 import { SeriesRegistry } from '../../src/ingest/series-registry.ts'
 import { ServiceRegistry } from '../../src/ingest/service-registry.ts'
-import type { Batch, EventBatch, LogBatch, MetricBatch, SpanBatch } from '../../src/model.ts'
+import type { Batch, EventBatch, LogBatch, MetricBatch, SpanBatch, Tick } from '../../src/model.ts'
 import { Telemetry } from '../../src/telemetry.ts'
 import type { OutRecord, RecordBatch, BatchHandler, Transport } from '../../src/transport/transport.ts'
 import { topicsWith } from '../../src/transport/topics.ts'
@@ -19,6 +19,15 @@ import { topicsWith } from '../../src/transport/topics.ts'
 /** When the recorded bodies were sent. */
 export const NOW_MS = Date.parse('2026-11-23T16:00:00Z')
 const AGES_MS = 365 * 24 * 3_600_000
+
+interface ByKind {
+  metrics: MetricBatch
+  logs: LogBatch
+  spans: SpanBatch
+  links: SpanBatch
+  events: EventBatch
+  tick: Tick
+}
 
 export class RememberingTransport implements Transport {
   readonly published: { topic: string; record: OutRecord }[] = []
@@ -59,10 +68,10 @@ export class RememberingTransport implements Transport {
     return this.published.filter(({ topic }) => topic === TOPICS.telemetry).map(({ record }) => ({ partition: record.partition, batch: decodeBatch(record.value) }))
   }
 
-  of<K extends Batch['kind']>(kind: K): Extract<Batch, { kind: K }>[] {
+  of<K extends Batch['kind']>(kind: K): ByKind[K][] {
     return this.batches()
       .map(({ batch }) => batch)
-      .filter((batch): batch is Extract<Batch, { kind: K }> => batch.kind === kind)
+      .filter((batch): batch is ByKind[K] => batch.kind === kind)
   }
 }
 

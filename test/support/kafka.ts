@@ -61,7 +61,12 @@ export async function startKafka(options: KafkaOptions = {}): Promise<RunningKaf
   })
   const startBroker = async (index: number) => void (await runScript('kafka/start-kraft.sh', ['start', directory(index)], env(index)))
   const brokers = Array.from({ length: count }, (_, index) => `127.0.0.1:${ports[index]}`)
-  const client = new Kafka({ clientId: 'test-admin', brokers, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 60 } })
+  const client = new Kafka({
+    clientId: 'test-admin',
+    brokers,
+    logLevel: logLevel.NOTHING,
+    retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 60 },
+  })
   const admin = client.admin()
 
   const metadata = async (topic: string, partition: number) => {

@@ -7,7 +7,7 @@
  *   await postgres.stop()
  */
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
+import { Client } from 'pg'
 import { freePorts, runScript, temporaryFolder } from './processes.ts'
 
 export interface RunningPostgres extends AsyncDisposable {
@@ -51,7 +51,7 @@ export async function startPostgres(options: { readonly durable?: boolean } = {}
     port,
     async newDatabase(template) {
       const name = `test_${randomBytes(6).toString('hex')}`
-      const client = new pg.Client({ connectionString: urlOf('postgres') })
+      const client = new Client({ connectionString: urlOf('postgres') })
       await client.connect()
       try {
         await client.query(`create database ${name}${template === undefined ? '' : ` template "${template}"`}`)

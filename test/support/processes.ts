@@ -48,7 +48,10 @@ export interface TemporaryFolder extends AsyncDisposable {
 export async function temporaryFolder(name: string, lastWords = ':'): Promise<TemporaryFolder> {
   const path = await mkdtemp(join(tmpdir(), `tocsin-${name}-`))
   await chmod(path, 0o755) // PostgreSQL's user must be able to enter
-  const reaper = spawn('sh', ['-c', `cat >/dev/null; dir=$0; ${lastWords}; rm -rf "$dir"`, path], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  const reaper = spawn('sh', ['-c', `cat >/dev/null; dir=$0; ${lastWords}; rm -rf "$dir"`, path], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   reaper.unref()
   ;(reaper.stdin as unknown as { unref(): void }).unref()
   const ended = new Promise<void>((resolve) => reaper.once('exit', () => resolve()))

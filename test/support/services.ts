@@ -33,23 +33,16 @@ export function postgresBin(): string | undefined {
   return found === undefined ? undefined : join(found, '..')
 }
 
-/** What is missing for this service; undefined: nothing. */
-export function missing(service: Service): string | undefined {
-  switch (service) {
-    case 'kafka':
-      if (which('java') === undefined) return 'no java on the PATH (17 or newer)'
-      return which('mvn') === undefined && !kafkaJarsCached() ? 'no mvn on the PATH to fetch the jars of Kafka with' : undefined
-    case 'postgres':
-      return postgresBin() === undefined ? 'no initdb under /usr/lib/postgresql or on the PATH' : undefined
-    case 'prometheus':
-      return which('prometheus') === undefined ? 'no prometheus on the PATH' : undefined
-    case 'alertmanager':
-      return which('prometheus-alertmanager', 'alertmanager') === undefined ? 'no prometheus-alertmanager on the PATH' : undefined
-    case 'chromium':
-      return which('chromium', 'chromium-browser', 'google-chrome') === undefined ? 'no chromium on the PATH' : undefined
-    case 'kcat':
-      return which('kcat', 'kafkacat') === undefined ? 'no kcat on the PATH' : undefined
-  }
+const absent = (...names: string[]) => (which(...names) === undefined ? `no ${names[0]} on the PATH` : undefined)
+
+/** What is missing for a service; undefined: nothing. */
+const checks: Readonly<Record<Service, () => string | undefined>> = {
+  kafka: () => absent('java') ?? (kafkaJarsCached() ? undefined : absent('mvn')),
+  kcat: () => absent('kcat', 'kafkacat'),
+  postgres: () => (postgresBin() === undefined ? 'no initdb under /usr/lib/postgresql or on the PATH' : undefined),
+  prometheus: () => absent('prometheus'),
+  alertmanager: () => absent('prometheus-alertmanager', 'alertmanager'),
+  chromium: () => absent('chromium', 'chromium-browser', 'google-chrome'),
 }
 
 function kafkaJarsCached(): boolean {
@@ -60,7 +53,7 @@ function kafkaJarsCached(): boolean {
 /** `describe`, or a `describe.skip` that says why in its name. */
 export function requireOrSkip(...services: readonly Service[]): (name: string, suite: () => void) => void {
   const lacking = services.flatMap((service) => {
-    const what = missing(service)
+    const what = checks[service]()
     return what === undefined ? [] : [`${service}: ${what}`]
   })
   if (lacking.length === 0) return (name, suite) => void describe(name, suite)

@@ -1,0 +1,102 @@
+/**
+ * Reads native payloads from configured topics and hands each record to the door that takes its kind, so that what holds for HTTP holds here.
+ * A record that cannot be read goes to the dead letters with the reason and its origin, and the partition goes on; when our own side
+ * cannot take it, the batch is handed in again.
+ */
+import { DecodeError } from '../errors.ts'
+import type { Happening, Telemetry } from '../telemetry.ts'
+import type { Topics } from '../transport/topics.ts'
+import type { InRecord, RecordBatch, Transport } from '../transport/transport.ts'
+import type { IngestConfig, SourceConfig } from './config.ts'
+import type { Door } from './door.ts'
+import { requestOf } from './sniff.ts'
+
+export interface KafkaSourcesOptions {
+  readonly transport: Transport
+  readonly topics: Topics
+  readonly door: Door
+  readonly config: IngestConfig
+  readonly telemetry: Telemetry
+  readonly clock: () => number
+  /** Consumer group; the lag of this group is the backlog. */
+  readonly group?: string
+}
+
+const MAX_REASON_CHARS = 500
+
+/** Disposing it ends all subscriptions. */
+export async function startKafkaSources(options: KafkaSourcesOptions): Promise<AsyncDisposable> {
+  const deadLetter = options.telemetry.happening({
+    name: 'dead_letter',
+    help: 'A record of a source could not be read and was put aside',
+    level: 'warn',
+    labels: ['topic', 'reason'],
+  })
+  const subscriptions: AsyncDisposable[] = []
+  const stop = async () => {
+    for (const subscription of subscriptions.splice(0)) await subscription[Symbol.asyncDispose]()
+  }
+  try {
+    for (const source of options.config.sources) {
+      await options.transport.ensureTopic(source.topic, 1)
+      const reader = new SourceReader(source, options, deadLetter)
+      subscriptions.push(await options.transport.subscribe(source.topic, options.group ?? 'ingest', reader))
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { [Symbol.asyncDispose]: stop }
+}
+
+class SourceReader {
+  readonly #source: SourceConfig
+  readonly #options: KafkaSourcesOptions
+  readonly #deadLetter: Happening<'topic' | 'reason'>
+
+  constructor(source: SourceConfig, options: KafkaSourcesOptions, deadLetter: Happening<'topic' | 'reason'>) {
+    this.#source = source
+    this.#options = options
+    this.#deadLetter = deadLetter
+  }
+
+  async handle(batch: RecordBatch, signal: AbortSignal): Promise<void> {
+    for (const record of batch.records) {
+      signal.throwIfAborted()
+      const failure = await this.#take(record)
+      if (failure !== undefined) await this.#putAside(batch, record, failure)
+    }
+  }
+
+  /** Undefined when the record was taken; throws when it must come again. */
+  async #take(record: InRecord): Promise<DecodeError | undefined> {
+    const { config, door, clock } = this.#options
+    let request
+    try {
+      request = requestOf(record, this.#source, config.limits.maxDecodedBytes, clock())
+    } catch (error) {
+      if (error instanceof DecodeError) return error
+      throw error
+    }
+    const response = await door.accept(request)
+    if (response.status < 400) return undefined
+    const text = Buffer.from(response.body).toString('utf8').trim()
+    if (response.status === 429 || response.status >= 500) throw new Error(`the door at ${request.path} cannot take records of ${this.#source.topic} now: ${text}`)
+    return new DecodeError('refused', text)
+  }
+
+  async #putAside(batch: RecordBatch, record: InRecord, failure: DecodeError): Promise<void> {
+    const { transport, topics } = this.#options
+    const headers = {
+      ...record.headers,
+      'x-error': failure.message.slice(0, MAX_REASON_CHARS),
+      'x-error-reason': failure.reason,
+      'x-origin-topic': batch.topic,
+      'x-origin-partition': String(batch.partition),
+      'x-origin-offset': String(record.offset),
+      'x-origin-key': record.key,
+    }
+    await transport.publish(topics.deadLetters, [{ partition: 0, value: record.value, headers }])
+    this.#deadLetter({ topic: batch.topic, reason: failure.reason }, { partition: batch.partition, offset: record.offset, error: headers['x-error'] })
+  }
+}
