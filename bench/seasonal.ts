@@ -28,7 +28,8 @@ function seasonal() {
   const run = (from: number): number => {
     const started = performance.now()
     for (let step = from; step < from + STEPS; step++) {
-      for (let slot = 0; slot < count; slot++) sum += baselines.judge(slot, START_MS + step * STEP_MS, 100 + random[(slot * 31 + step) & 65_535]!).z
+      for (let slot = 0; slot < count; slot++)
+        sum += baselines.judge(slot, START_MS + step * STEP_MS, 100 + random[(slot * 31 + step) & 65_535]!).z
     }
     return ((performance.now() - started) * 1e6) / (STEPS * count)
   }
@@ -36,7 +37,13 @@ function seasonal() {
   const ns = run(STEPS)
   const to = new SnapshotWriter(1)
   baselines.snapshot(to)
-  return { what: 'seasonal baseline', series: count, nsPerRow: Math.round(ns), snapshotBytesPerSeries: Math.round(to.finish().length / count), checksum: Number.isFinite(sum) }
+  return {
+    what: 'seasonal baseline',
+    series: count,
+    nsPerRow: Math.round(ns),
+    snapshotBytesPerSeries: Math.round(to.finish().length / count),
+    checksum: Number.isFinite(sum),
+  }
 }
 
 function detector() {
@@ -44,15 +51,25 @@ function detector() {
     const name = i % 2 === 0 ? 'jobs_queue_depth' : 'http_requests_total'
     return { key: `${name}${i}`, name, labels: [['id', String(i)]], service: `s${i % 50}`, instance: 'a' }
   })
-  const watch = new SeriesDetector(seriesConfig.parse({ maxSeries: count, maxSeriesPerService: count }), { partition: 0, residuals: new ResidualBoard() })
+  const watch = new SeriesDetector(seriesConfig.parse({ maxSeries: count, maxSeriesPerService: count }), {
+    partition: 0,
+    residuals: new ResidualBoard(),
+  })
   const seriesIndex = Uint32Array.from(series.keys())
   const counters = new Float64Array(count)
   const run = (from: number): number => {
     let ms = 0
     for (let step = from; step < from + STEPS; step++) {
-      for (let i = 0; i < count; i++) counters[i] = i % 2 === 0 ? 100 + random[(i * 31 + step) & 65_535]! : counters[i]! + 50 + random[(i * 31 + step) & 65_535]!
+      for (let i = 0; i < count; i++)
+        counters[i] = i % 2 === 0 ? 100 + random[(i * 31 + step) & 65_535]! : counters[i]! + 50 + random[(i * 31 + step) & 65_535]!
       const batch: MetricBatch = {
-        kind: 'metrics', rows: count, series, seriesIndex, timeMs: new Float64Array(count).fill(START_MS + step * STEP_MS), value: counters.slice(), stale: new Uint8Array(count),
+        kind: 'metrics',
+        rows: count,
+        series,
+        seriesIndex,
+        timeMs: new Float64Array(count).fill(START_MS + step * STEP_MS),
+        value: counters.slice(),
+        stale: new Uint8Array(count),
       }
       const started = performance.now()
       watch.detect(batch, () => {})
@@ -63,7 +80,12 @@ function detector() {
   }
   run(0)
   const ns = run(STEPS)
-  return { what: 'series detector', series: count, nsPerRow: Math.round(ns), snapshotBytesPerSeries: Math.round(watch.snapshot().length / count) }
+  return {
+    what: 'series detector',
+    series: count,
+    nsPerRow: Math.round(ns),
+    snapshotBytesPerSeries: Math.round(watch.snapshot().length / count),
+  }
 }
 
 const results = [seasonal(), detector()]

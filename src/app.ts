@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
+import { messageOf } from './errors.ts'
 import { startCorrelateStage } from './correlate/stage.ts'
 import { loadModels } from './detect/model-files.ts'
 import type { VectorSink } from './detect/detector.ts'
@@ -76,7 +77,12 @@ export async function startApp(options: AppOptions): Promise<App> {
 async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (() => Promise<unknown>)[], stop: () => Promise<void>): Promise<App> {
   const { config, telemetry, print = (text) => process.stdout.write(text) } = options
   const clock = () => Date.now()
-  const readiness: (() => Promise<unknown>)[] = []
+  let isStarted = false
+  const readiness: (() => Promise<unknown>)[] = [
+    async () => {
+      if (!isStarted) throw new Error('still starting')
+    },
+  ]
 
   const needsStore = [...roles].some((role) => role !== 'ingest')
   const db = needsStore ? await openStore(config) : undefined
@@ -101,8 +107,6 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
     await transport.ensureTopic(topics.deadLetters, 1)
   }
 
-  const address = `http://${config.http.host}:${config.http.port}`
-  const publicUrl = config.http.publicUrl === '' ? address : config.http.publicUrl.replace(/\/+$/, '')
   const plan: PlanNotices = planNotices(config.notify)
 
   if (roles.has('correlate')) {
@@ -122,12 +126,6 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
     })
     cleanup.push(async () => stage[Symbol.asyncDispose]())
   }
-  let notify: NotifyStage | undefined
-  if (roles.has('notify')) {
-    notify = createNotifyStage({ db: db!, config: config.notify, telemetry, owner: `${hostname()}:${process.pid}:${randomUUID()}`, publicUrl, clock, print })
-    const stage = notify
-    cleanup.push(() => stage.stop())
-  }
   if (roles.has('web')) await registerPages(http, { db: db!, planNotices: plan, telemetry, clock, token: config.http.token })
 
   let door: Door | undefined
@@ -142,6 +140,14 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
   }
 
   const url = await http.listen({ host: config.http.host, port: config.http.port })
+  const publicUrl = config.http.publicUrl === '' ? url : config.http.publicUrl.replace(/\/+$/, '')
+  let notify: NotifyStage | undefined
+  if (roles.has('notify')) {
+    notify = createNotifyStage({ db: db!, config: config.notify, telemetry, owner: `${hostname()}:${process.pid}:${randomUUID()}`, publicUrl, clock, print })
+    const stage = notify
+    cleanup.push(() => stage.stop())
+  }
+  isStarted = true
   return { url, door, db, notify, stop }
 }
 
@@ -160,8 +166,8 @@ function registerHealth(http: FastifyInstance, telemetry: Telemetry, readiness: 
       await Promise.all(readiness.map((check) => check()))
       return 'Tocsin is ready.\n'
     } catch (error) {
-      telemetry.log.warn({ event: 'not_ready', err: error }, 'not ready: the store does not answer')
-      return reply.code(503).send('Tocsin is not ready: the store does not answer.\n')
+      telemetry.log.warn({ event: 'not_ready', err: error }, 'not ready')
+      return reply.code(503).send(`Tocsin is not ready: ${messageOf(error)}.\n`)
     }
   })
   http.get('/metrics', async (_, reply) => reply.type(telemetry.registry.contentType).send(await telemetry.registry.metrics()))

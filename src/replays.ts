@@ -36,7 +36,7 @@ export const DEMO_DEFAULTS: Overrides = {
   'notify.channels': {
     pagerduty: { routingKey: '0'.repeat(32) },
     slack: { token: 'xoxb-demo', channel: 'C0INCIDENTS' },
-    jira: { url: 'https://example.atlassian.net', email: 'tocsin@example.com', apiToken: 'demo', project: 'OPS' },
+    jira: { url: 'https://example.atlassian.net', email: 'tocsin@example.com', token: 'demo', project: 'OPS' },
   },
 }
 

@@ -20,8 +20,13 @@ export const detectConfig = z.strictObject({
     .int()
     .min(1000)
     .default(30_000)
-    .describe('How often what was learnt is saved, in event time. A crash forgets up to that much learning when the carrier cannot play it again.'),
-  off: z.array(z.enum(detectorKinds().map(([name]) => name))).default([]).describe('Detectors that do not run.'),
+    .describe(
+      'How often what was learnt is saved, in event time. A crash forgets up to that much learning when the carrier cannot play it again.',
+    ),
+  off: z
+    .array(z.enum(detectorKinds().map(([name]) => name)))
+    .default([])
+    .describe('Detectors that do not run.'),
   detectors: detectorsConfig.prefault({}).describe('A section per detector.'),
 })
 

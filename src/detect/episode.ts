@@ -192,7 +192,14 @@ export class Episodes {
     } else if (o.timeMs - episode.toldMs >= this.#rules.updateEveryMs) this.#tell(key, episode, o.timeMs, undefined, explain, emit)
   }
 
-  #tell(key: string, episode: Episode, atMs: number, endMs: number | undefined, explain: (worst: Observation) => readonly string[], emit: Emit): void {
+  #tell(
+    key: string,
+    episode: Episode,
+    atMs: number,
+    endMs: number | undefined,
+    explain: (worst: Observation) => readonly string[],
+    emit: Emit,
+  ): void {
     const { subject, worst, chart } = episode
     // Two observations of one moment must not hide one another: the later telling is the one that counts.
     const laterMs = Math.max(atMs, episode.toldMs + 1)
@@ -299,7 +306,20 @@ export class Episodes {
 function started(subject: Subject, o: Observation): Episode {
   const chart: Chart = { timeMs: [], observed: [], expected: [], low: [], high: [], score: [] }
   // The score told last is 0 so that the first telling needs no rule of its own.
-  return { subject, startMs: o.timeMs, run: 1, open: false, worst: o, quiet: 0, quietSinceMs: 0, toldMs: 0, toldScore: 0, chart, stride: 1, inLast: 0 }
+  return {
+    subject,
+    startMs: o.timeMs,
+    run: 1,
+    open: false,
+    worst: o,
+    quiet: 0,
+    quietSinceMs: 0,
+    toldMs: 0,
+    toldScore: 0,
+    chart,
+    stride: 1,
+    inLast: 0,
+  }
 }
 
 function scoreOf(o: Observation): number {
@@ -342,8 +362,10 @@ function writeEpisode(to: SnapshotWriter, { subject, worst, chart, ...rest }: Ep
   for (const value of [worst.timeMs, worst.observed, worst.expected, worst.low, worst.high, worst.score, worst.volume]) to.f64(value)
   to.u8(worst.direction === 'up' ? 1 : 0)
   to.u8(rest.open ? 1 : 0)
-  for (const value of [rest.startMs, rest.run, rest.quiet, rest.quietSinceMs, rest.toldMs, rest.toldScore, rest.stride, rest.inLast]) to.f64(value)
-  for (const column of [chart.timeMs, chart.observed, chart.expected, chart.low, chart.high, chart.score]) to.column(Float64Array.from(column))
+  for (const value of [rest.startMs, rest.run, rest.quiet, rest.quietSinceMs, rest.toldMs, rest.toldScore, rest.stride, rest.inLast])
+    to.f64(value)
+  for (const column of [chart.timeMs, chart.observed, chart.expected, chart.low, chart.high, chart.score])
+    to.column(Float64Array.from(column))
 }
 
 function readEpisode(from: SnapshotReader): Episode {
@@ -351,11 +373,26 @@ function readEpisode(from: SnapshotReader): Episode {
   const signal = SIGNALS[from.u8()] ?? 'mixed'
   const symptom = SYMPTOMS[from.u8()] ?? 'other'
   const subject: Subject = { detector, signal, service, instance, subject: text, symptom, unit, impact: from.u8() === 1 }
-  const [timeMs, observed, expected, low, high, score, volume] = [from.f64(), from.f64(), from.f64(), from.f64(), from.f64(), from.f64(), from.f64()]
+  const [timeMs, observed, expected, low, high, score, volume] = [
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+  ]
   const worst: Observation = { timeMs, observed, expected, low, high, score, direction: from.u8() === 1 ? 'up' : 'down', volume }
   const open = from.u8() === 1
   const [startMs, run, quiet, quietSinceMs, toldMs, toldScore, stride, inLast] = [
-    from.f64(), from.f64(), from.f64(), from.f64(), from.f64(), from.f64(), from.f64(), from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
+    from.f64(),
   ]
   const column = (): number[] => Array.from(from.f64s())
   const chart: Chart = { timeMs: column(), observed: column(), expected: column(), low: column(), high: column(), score: column() }

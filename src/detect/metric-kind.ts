@@ -28,11 +28,56 @@ export interface MetricKind {
   readonly relativeFloor: number
 }
 
-const ERROR_WORDS = new Set(['error', 'errors', 'failed', 'failure', 'failures', 'exception', 'exceptions', 'panic', 'panics', 'rejected', 'dropped', 'timeouts', 'oom', 'aborted', 'retries', 'restarts'])
+const ERROR_WORDS = new Set([
+  'error',
+  'errors',
+  'failed',
+  'failure',
+  'failures',
+  'exception',
+  'exceptions',
+  'panic',
+  'panics',
+  'rejected',
+  'dropped',
+  'timeouts',
+  'oom',
+  'aborted',
+  'retries',
+  'restarts',
+])
 const REQUEST_WORDS = new Set(['request', 'requests', 'handled', 'handling', 'calls', 'rpc', 'rpcs', 'queries', 'transactions'])
-const TRAFFIC_WORDS = new Set([...REQUEST_WORDS, 'messages', 'records', 'events', 'operations', 'ops', 'jobs', 'orders', 'hits', 'started', 'received', 'sent'])
+const TRAFFIC_WORDS = new Set([
+  ...REQUEST_WORDS,
+  'messages',
+  'records',
+  'events',
+  'operations',
+  'ops',
+  'jobs',
+  'orders',
+  'hits',
+  'started',
+  'received',
+  'sent',
+])
 const DURATION_WORDS = new Set(['duration', 'latency', 'elapsed', 'handling', 'response', 'time', 'seconds', 'milliseconds', 'ms', 'wait'])
-const RUNTIME_WORDS = new Set(['gc', 'eventloop', 'goroutines', 'jvm', 'nodejs', 'clr', 'dotnet', 'python', 'ruby', 'threads', 'handles', 'fds', 'classes', 'safepoint'])
+const RUNTIME_WORDS = new Set([
+  'gc',
+  'eventloop',
+  'goroutines',
+  'jvm',
+  'nodejs',
+  'clr',
+  'dotnet',
+  'python',
+  'ruby',
+  'threads',
+  'handles',
+  'fds',
+  'classes',
+  'safepoint',
+])
 const MEMORY_WORDS = new Set(['memory', 'heap', 'rss', 'resident', 'mem', 'swap', 'malloc', 'memstats', 'alloc', 'workingset'])
 const DISK_WORDS = new Set(['disk', 'filesystem', 'fs', 'volume', 'iops', 'inodes', 'blkio', 'wal', 'io'])
 const NETWORK_WORDS = new Set(['network', 'net', 'tcp', 'udp', 'packets', 'socket', 'sockets', 'interface', 'conntrack'])
@@ -44,9 +89,22 @@ const SPARE_WORDS = new Set(['available', 'free', 'idle', 'remaining', 'spare', 
 const LIMIT_WORDS = new Set(['limit', 'limits', 'quota', 'capacity', 'threshold', 'config', 'configured', 'desired', 'requested'])
 /** `_total` on these is a bad habit: they count what is there now. */
 const NOW_WORDS = new Set(['active', 'current', 'inflight', 'open', 'live', 'pending', 'idle', 'used', 'free', 'available'])
-const CLIENT_WORDS = new Set(['client', 'outbound', 'outgoing', 'upstream', 'downstream', 'external', 'egress', 'db', 'redis', 'sql', 'cache'])
+const CLIENT_WORDS = new Set([
+  'client',
+  'outbound',
+  'outgoing',
+  'upstream',
+  'downstream',
+  'external',
+  'egress',
+  'db',
+  'redis',
+  'sql',
+  'cache',
+])
 const SERVER_WORDS = new Set(['http', 'grpc', 'rpc', 'server', 'api', 'ingress', 'istio', 'service', 'router', 'entrypoint', 'web'])
-const TIMESTAMP = /(?:_|^)(?:created|timestamp|timestamp_seconds|timestamp_ms|last_seen|uptime|uptime_seconds|uptime_ms|boot_time_seconds|mtime|expiry|not_after|not_before)$|_last_.*_(?:seconds|time)$|_timestamp_/
+const TIMESTAMP =
+  /(?:_|^)(?:created|timestamp|timestamp_seconds|timestamp_ms|last_seen|uptime|uptime_seconds|uptime_ms|boot_time_seconds|mtime|expiry|not_after|not_before)$|_last_.*_(?:seconds|time)$|_timestamp_/
 const IDENTITY = /(?:_info|_build_info|_metadata|_version|_labels|_annotations)$/
 /** Prometheus' own series about a scrape, and the synthetic ones of rules and alerts. */
 const SCRAPE = /^(?:scrape_|ALERTS(?:_FOR_STATE)?$|prometheus_remote_storage_|prometheus_tsdb_|promhttp_)/
@@ -74,7 +132,8 @@ export function classifyMetric(name: string, labels: Labels): MetricKind {
   else if (runtime && !any(MEMORY_WORDS)) [symptom, feature, bad] = ['saturation', 'runtime', 'up']
   else if (cpu) [symptom, feature, bad] = ['saturation', 'cpu', 'up']
   else if (any(MEMORY_WORDS)) [symptom, feature, bad] = ['saturation', 'memory', 'up']
-  else if (timed && any(DURATION_WORDS) && shape !== 'gauge') [symptom, feature, bad] = ['latency', client ? 'downstream_latency' : 'latency', 'up']
+  else if (timed && any(DURATION_WORDS) && shape !== 'gauge')
+    [symptom, feature, bad] = ['latency', client ? 'downstream_latency' : 'latency', 'up']
   else if (any(QUEUE_WORDS)) [symptom, feature, bad] = ['saturation', 'queue', 'up']
   else if (any(POOL_WORDS)) [symptom, feature, bad] = ['saturation', 'pool', 'up']
   else if ((shape === 'counter' || shape === 'count') && any(TRAFFIC_WORDS)) [symptom, feature] = ['traffic', 'traffic']
@@ -82,7 +141,8 @@ export function classifyMetric(name: string, labels: Labels): MetricKind {
   else if (any(NETWORK_WORDS)) [symptom, feature] = ['traffic', 'network']
   else if (timed && any(DURATION_WORDS)) [symptom, feature, bad] = ['latency', client ? 'downstream_latency' : 'latency', 'up']
   const rate = shape === 'counter' || shape === 'count'
-  if (rate && requests && failedRequests(labels) === true) [symptom, feature, bad] = ['errors', client ? 'downstream_errors' : 'errors', 'up']
+  if (rate && requests && failedRequests(labels) === true)
+    [symptom, feature, bad] = ['errors', client ? 'downstream_errors' : 'errors', 'up']
   if (any(SPARE_WORDS) && bad === 'up' && symptom === 'saturation') bad = cpu && shape === 'counter' ? 'both' : 'down'
 
   return {
@@ -91,7 +151,15 @@ export function classifyMetric(name: string, labels: Labels): MetricKind {
     symptom,
     feature,
     bad,
-    unit: !rate ? scale.unit : shape === 'counter' && scale.seconds > 0 ? (cpu ? 'cores' : 'seconds/s') : shape === 'counter' && scale.unit !== '' ? `${scale.unit}/s` : '/s',
+    unit: !rate
+      ? scale.unit
+      : shape === 'counter' && scale.seconds > 0
+        ? cpu
+          ? 'cores'
+          : 'seconds/s'
+        : shape === 'counter' && scale.unit !== ''
+          ? `${scale.unit}/s`
+          : '/s',
     served,
     process,
     floor: floorOf(shape, scale, cpu, runtime),
@@ -108,7 +176,8 @@ function shapeOf(name: string, words: readonly string[], has: (label: string) =>
   if (name.endsWith('_bucket')) return has('le') ? { shape: 'bucket', family } : { shape: 'gauge', family: name }
   if (name.endsWith('_sum')) return { shape: 'sum', family }
   if (name.endsWith('_count')) return { shape: 'count', family }
-  if (name.endsWith('_total')) return words.some((word) => NOW_WORDS.has(word)) ? { shape: 'gauge', family: name } : { shape: 'counter', family }
+  if (name.endsWith('_total'))
+    return words.some((word) => NOW_WORDS.has(word)) ? { shape: 'gauge', family: name } : { shape: 'counter', family }
   return { shape: 'gauge', family: name }
 }
 
@@ -156,12 +225,58 @@ function wordsOf(name: string): string[] {
 
 /** Labels that say where a series comes from rather than what it is about. */
 const PLACE_LABELS = new Set([
-  'job', 'instance', 'service', 'service_name', 'app', 'application', 'namespace', 'pod', 'container', 'node', 'host', 'hostname', 'cluster',
-  'region', 'zone', 'env', 'environment', 'replica', 'prometheus', 'prometheus_replica', 'endpoint', 'exporter', 'exported_job', 'exported_instance',
-  'uid', 'pod_uid', 'container_id', 'image', 'version', 'service_version', 'service_instance_id', 'telemetry_sdk_language', 'telemetry_sdk_name',
-  'telemetry_sdk_version', 'otel_scope_name', 'otel_scope_version',
+  'job',
+  'instance',
+  'service',
+  'service_name',
+  'app',
+  'application',
+  'namespace',
+  'pod',
+  'container',
+  'node',
+  'host',
+  'hostname',
+  'cluster',
+  'region',
+  'zone',
+  'env',
+  'environment',
+  'replica',
+  'prometheus',
+  'prometheus_replica',
+  'endpoint',
+  'exporter',
+  'exported_job',
+  'exported_instance',
+  'uid',
+  'pod_uid',
+  'container_id',
+  'image',
+  'version',
+  'service_version',
+  'service_instance_id',
+  'telemetry_sdk_language',
+  'telemetry_sdk_name',
+  'telemetry_sdk_version',
+  'otel_scope_name',
+  'otel_scope_version',
 ])
-const STATUS_LABELS = new Set(['status', 'code', 'status_code', 'http_status', 'http_status_code', 'http_response_status_code', 'response_code', 'grpc_code', 'grpc_status', 'rpc_grpc_status_code', 'status_class', 'code_class', 'outcome'])
+const STATUS_LABELS = new Set([
+  'status',
+  'code',
+  'status_code',
+  'http_status',
+  'http_status_code',
+  'http_response_status_code',
+  'response_code',
+  'grpc_code',
+  'grpc_status',
+  'rpc_grpc_status_code',
+  'status_class',
+  'code_class',
+  'outcome',
+])
 const MAX_LABEL_TEXT = 60
 
 export function isPlaceLabel(name: string): boolean {
@@ -173,7 +288,16 @@ export function isStatusLabel(name: string): boolean {
 }
 
 /** gRPC codes that are the server's fault (https://grpc.io/docs/guides/status-codes/), as names and as numbers. */
-const GRPC_FAULTS = new Set(['unknown', 'deadlineexceeded', 'deadline_exceeded', 'unimplemented', 'internal', 'unavailable', 'dataloss', 'data_loss'])
+const GRPC_FAULTS = new Set([
+  'unknown',
+  'deadlineexceeded',
+  'deadline_exceeded',
+  'unimplemented',
+  'internal',
+  'unavailable',
+  'dataloss',
+  'data_loss',
+])
 const GRPC_FAULT_NUMBERS = new Set(['2', '4', '12', '13', '14', '15'])
 
 /** True for the server's faults, false for other outcomes, undefined where no label tells. */

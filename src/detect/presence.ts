@@ -83,7 +83,14 @@ export class Presence {
     // While the sender itself is silent, what is open stays as it is.
     if (open && everything) return
     const subject: Subject = {
-      detector: 'series', signal: 'metrics', service: service.name, instance: '', subject: 'all metrics', symptom: 'absence', unit: 'reporting', impact: false,
+      detector: 'series',
+      signal: 'metrics',
+      service: service.name,
+      instance: '',
+      subject: 'all metrics',
+      symptom: 'absence',
+      unit: 'reporting',
+      impact: false,
     }
     const explain = (): string[] => [
       `None of the ${service.series} series of ${service.name} has arrived since ${new Date(service.heardMs).toISOString()}; they come every ${Math.round(intervalMs(service) / 1000)} s.`,
@@ -111,7 +118,16 @@ function keyOf(service: string): string {
 
 function upSubject(entry: Entry): Subject {
   const { service, instance } = entry
-  return { detector: 'series', signal: 'metrics', service: service.name, instance: instance.name, subject: 'up', symptom: 'absence', unit: 'up', impact: false }
+  return {
+    detector: 'series',
+    signal: 'metrics',
+    service: service.name,
+    instance: instance.name,
+    subject: 'up',
+    symptom: 'absence',
+    unit: 'up',
+    impact: false,
+  }
 }
 
 function observation(timeMs: number, observed: number, expected: number, score: number, volume: number): Observation {

@@ -7,8 +7,22 @@ import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 /** The fixed features of a service. Order is part of the model format: append only. */
 export const FEATURES = [
-  'traffic', 'errors', 'latency', 'saturation', 'cpu', 'memory', 'network', 'disk', 'pool', 'queue',
-  'runtime', 'log_volume', 'log_errors', 'log_new', 'downstream_latency', 'downstream_errors',
+  'traffic',
+  'errors',
+  'latency',
+  'saturation',
+  'cpu',
+  'memory',
+  'network',
+  'disk',
+  'pool',
+  'queue',
+  'runtime',
+  'log_volume',
+  'log_errors',
+  'log_new',
+  'downstream_latency',
+  'downstream_errors',
 ] as const
 export type Feature = (typeof FEATURES)[number]
 

@@ -210,7 +210,8 @@ export class Baselines {
     const spreadRate = Math.max(SPREAD_RATE, 1 / (rows + 1)) * (abnormal && !absorbing ? ABNORMAL_SPREAD_WEIGHT : 1)
     c.spread[slot] = c.spread[slot]! + spreadRate * (Math.abs(clipped) * MAD_TO_SD - c.spread[slot]!)
     if (!abnormal && rows >= 10) {
-      const profileRate = ((timeMs - c.bornMs[slot]! < EARLY_MS ? PROFILE_SHARE_EARLY : PROFILE_SHARE) * Math.max(1, c.interval[slot]!)) / BIN_MS
+      const profileRate =
+        ((timeMs - c.bornMs[slot]! < EARLY_MS ? PROFILE_SHARE_EARLY : PROFILE_SHARE) * Math.max(1, c.interval[slot]!)) / BIN_MS
       const learnt = Math.min(0.5, profileRate) * clipped
       binA[slot] = binA[slot]! + (1 - share) * learnt
       binB[slot] = binB[slot]! + share * learnt
@@ -235,7 +236,14 @@ export class Baselines {
     this.#bins.fill(undefined)
     this.#grow(Math.max(64, this.#end))
     for (const column of Object.values(this.#c)) {
-      const saved = column instanceof Float64Array ? from.f64s() : column instanceof Float32Array ? from.f32s() : column instanceof Uint32Array ? from.u32s() : from.u8s()
+      const saved =
+        column instanceof Float64Array
+          ? from.f64s()
+          : column instanceof Float32Array
+            ? from.f32s()
+            : column instanceof Uint32Array
+              ? from.u32s()
+              : from.u8s()
       column.set(saved.subarray(0, this.#end))
     }
     for (let bin = 0; bin < BINS; bin++) {

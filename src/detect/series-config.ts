@@ -6,14 +6,22 @@ import { z } from 'zod'
 export const seriesConfig = z.strictObject({
   warmupMs: z.int().min(0).default(180_000).describe('A series must have been watched for so long before it may be called unusual.'),
   warmupRows: z.int().min(3).default(12).describe('… and have been observed so often.'),
-  falseAlarmsPerWeek: z.number().positive().default(1).describe('How many false alarms a week one series may raise: sets its threshold from its own tail.'),
+  falseAlarmsPerWeek: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('How many false alarms a week one series may raise: sets its threshold from its own tail.'),
   leastZ: z.number().positive().default(4).describe('Never call unusual what is fewer spreads than this from what is expected.'),
   stepMs: z.int().min(0).default(5000).describe('Samples that come faster are averaged over this time.'),
   openAfter: z.int().min(1).max(3).default(3).describe('Observations in a row outside the baseline that make an anomaly.'),
   closeAfter: z.int().min(1).default(5).describe('Observations in a row inside it that end one.'),
   updateEveryMs: z.int().min(1000).default(60_000).describe('How often an anomaly that goes on is told again.'),
   chartPoints: z.int().min(32).max(2000).default(240).describe('Points of an anomaly’s chart.'),
-  windowMs: z.int().min(1000).default(10_000).describe('Requests are counted over windows of this length for latency quantiles and error ratios.'),
+  windowMs: z
+    .int()
+    .min(1000)
+    .default(10_000)
+    .describe('Requests are counted over windows of this length for latency quantiles and error ratios.'),
   maxWindowMs: z.int().min(1000).default(60_000).describe('With few requests a window may grow to this length.'),
   leastRequests: z.int().min(1).default(10).describe('Requests a window needs to be judged.'),
   leastErrorRatio: z.number().min(0).max(1).default(0.02).describe('A share of failed requests below this is never unusual.'),

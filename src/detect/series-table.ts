@@ -140,7 +140,8 @@ export class SeriesTable {
     if (instance.lastMs === 0) instance.firstMs = timeMs
     else {
       const dtMs = timeMs - instance.lastMs
-      instance.intervalMs = instance.intervalMs === 0 ? dtMs : instance.intervalMs + 0.1 * (Math.min(dtMs, instance.intervalMs * 3) - instance.intervalMs)
+      instance.intervalMs =
+        instance.intervalMs === 0 ? dtMs : instance.intervalMs + 0.1 * (Math.min(dtMs, instance.intervalMs * 3) - instance.intervalMs)
     }
     instance.lastMs = timeMs
   }
@@ -222,7 +223,13 @@ export class SeriesTable {
     const fresh = columns(Math.max(64, end))
     for (const column of Object.values(fresh)) {
       const saved =
-        column instanceof Float64Array ? from.f64s() : column instanceof Uint32Array ? from.u32s() : column instanceof Int32Array ? from.i32s() : from.u8s()
+        column instanceof Float64Array
+          ? from.f64s()
+          : column instanceof Uint32Array
+            ? from.u32s()
+            : column instanceof Int32Array
+              ? from.i32s()
+              : from.u8s()
       column.set(saved.subarray(0, end))
     }
     this.#c = fresh
@@ -234,13 +241,30 @@ export class SeriesTable {
     for (const id of free) this.#free.push(id)
     const services = from.count(21)
     for (let i = 0; i < services; i++) {
-      const service: Service = { name: from.string(), instances: new Map(), series: 0, heardMs: from.f64(), firstHeardMs: from.f64(), removed: from.u8() === 1 }
+      const service: Service = {
+        name: from.string(),
+        instances: new Map(),
+        series: 0,
+        heardMs: from.f64(),
+        firstHeardMs: from.f64(),
+        removed: from.u8() === 1,
+      }
       this.services.set(service.name, service)
       const instances = from.count(45)
       for (let j = 0; j < instances; j++) {
         const name = from.string()
         const [firstMs, lastMs, intervalMs, startValue, up] = [from.f64(), from.f64(), from.f64(), from.f64(), from.f64()]
-        service.instances.set(name, { service: service.name, name, series: new Set(), firstMs, lastMs, intervalMs, startValue, up, wasUp: from.u8() === 1 })
+        service.instances.set(name, {
+          service: service.name,
+          name,
+          series: new Set(),
+          firstMs,
+          lastMs,
+          intervalMs,
+          startValue,
+          up,
+          wasUp: from.u8() === 1,
+        })
       }
     }
     const series = from.count(24)
@@ -260,7 +284,17 @@ export class SeriesTable {
   #place(id: number, series: Series, service: Service): void {
     let instance = service.instances.get(series.instance)
     if (instance === undefined) {
-      instance = { service: service.name, name: series.instance, series: new Set(), firstMs: 0, lastMs: 0, intervalMs: 0, startValue: Number.NaN, wasUp: false, up: Number.NaN }
+      instance = {
+        service: service.name,
+        name: series.instance,
+        series: new Set(),
+        firstMs: 0,
+        lastMs: 0,
+        intervalMs: 0,
+        startValue: Number.NaN,
+        wasUp: false,
+        up: Number.NaN,
+      }
       service.instances.set(series.instance, instance)
     }
     if (id >= this.#c.lastMs.length) {

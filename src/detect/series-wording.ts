@@ -47,7 +47,9 @@ export function sentences(subject: Subject, worst: Observation): string[] {
   const edge = worst.direction === 'up' ? worst.high : worst.low
   const bound = Number.isFinite(edge) ? `, normal is ${worst.direction === 'up' ? 'up to' : 'down to'} ${figure(edge, subject.unit)}` : ''
   const at = new Date(worst.timeMs).toISOString()
-  const said = [`${subject.subject} was ${figure(worst.observed, subject.unit)} at ${at}, expected ${figure(worst.expected, subject.unit)}${bound}.`]
+  const said = [
+    `${subject.subject} was ${figure(worst.observed, subject.unit)} at ${at}, expected ${figure(worst.expected, subject.unit)}${bound}.`,
+  ]
   if (subject.impact) said.push(`Measured over ${Math.round(worst.volume)} requests.`)
   return said
 }

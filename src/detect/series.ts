@@ -64,7 +64,9 @@ export class SeriesDetector implements Detector {
     this.#table = new SeriesTable(config)
     this.#rows = new Baselines({ ...config, persistence: openAfter })
     this.#windowed = new Baselines({ ...config, persistence: WINDOW_OPEN_AFTER })
-    this.#windows = new RequestWindows({ ...config, maxWindows: Math.max(100, Math.ceil(config.maxSeries / 4)) }, (window) => this.#windowed.add(this.#windowBaseline(window)))
+    this.#windows = new RequestWindows({ ...config, maxWindows: Math.max(100, Math.ceil(config.maxSeries / 4)) }, (window) =>
+      this.#windowed.add(this.#windowBaseline(window)),
+    )
     this.#episodes = new Episodes({ openAfter, closeAfter, updateEveryMs, chartPoints })
     this.#windowEpisodes = new Episodes({ openAfter: WINDOW_OPEN_AFTER, closeAfter: WINDOW_CLOSE_AFTER, updateEveryMs, chartPoints })
     this.#presenceEpisodes = new Episodes({ openAfter: 2, closeAfter: 1, updateEveryMs, chartPoints })
@@ -94,7 +96,16 @@ export class SeriesDetector implements Detector {
     to.f64(this.#sweptMs)
     to.f64(this.#counts.late)
     to.f64(this.#counts.refused)
-    for (const part of [this.#table, this.#rows, this.#windowed, this.#windows, this.#episodes, this.#windowEpisodes, this.#presenceEpisodes]) part.snapshot(to)
+    for (const part of [
+      this.#table,
+      this.#rows,
+      this.#windowed,
+      this.#windows,
+      this.#episodes,
+      this.#windowEpisodes,
+      this.#presenceEpisodes,
+    ])
+      part.snapshot(to)
     return to.finish()
   }
 
@@ -105,7 +116,16 @@ export class SeriesDetector implements Detector {
     this.#counts.late = from.f64()
     this.#counts.refused = from.f64()
     this.#routes.length = 0
-    for (const part of [this.#table, this.#rows, this.#windowed, this.#windows, this.#episodes, this.#windowEpisodes, this.#presenceEpisodes]) part.restore(from)
+    for (const part of [
+      this.#table,
+      this.#rows,
+      this.#windowed,
+      this.#windows,
+      this.#episodes,
+      this.#windowEpisodes,
+      this.#presenceEpisodes,
+    ])
+      part.restore(from)
     from.end()
   }
 
@@ -240,10 +260,17 @@ export class SeriesDetector implements Detector {
     const { id, kind, series } = entry
     if (c.slot[id]! < 0) c.slot[id] = this.#rows.add(this.#rowBaseline(entry))
     const j = this.#rows.judge(c.slot[id]!, timeMs, observed)
-    if (j.warm && kind.feature !== undefined) this.#context.residuals.observe(series.service, kind.feature, kind.bad === 'down' ? -j.z : j.z)
+    if (j.warm && kind.feature !== undefined)
+      this.#context.residuals.observe(series.service, kind.feature, kind.bad === 'down' ? -j.z : j.z)
     this.#subject = route.subject
     const { expected, low, high, score, direction } = j
-    this.#episodes.observe(series.key, route.subject, { timeMs, observed, expected, low, high, score, direction, volume }, this.#explain, emit)
+    this.#episodes.observe(
+      series.key,
+      route.subject,
+      { timeMs, observed, expected, low, high, score, direction, volume },
+      this.#explain,
+      emit,
+    )
   }
 
   #closed(window: RequestWindow, observed: number, emit: Emit): void {
@@ -263,7 +290,16 @@ export class SeriesDetector implements Detector {
       if (j.warm) score = sure / high
     }
     this.#subject = subject
-    const o: Observation = { timeMs, observed, expected: j.expected, low: j.low, high, score, direction: j.direction, volume: window.requests }
+    const o: Observation = {
+      timeMs,
+      observed,
+      expected: j.expected,
+      low: j.low,
+      high,
+      score,
+      direction: j.direction,
+      volume: window.requests,
+    }
     this.#windowEpisodes.observe(window.key, subject, o, this.#explain, emit)
   }
 
@@ -347,18 +383,33 @@ export class SeriesDetector implements Detector {
     let latency: RequestWindow | undefined
     if (kind.shape === 'bucket' && !Number.isNaN(bound)) latency = this.#windows.of('p95', series.service, kind.family, common)
     else if (kind.shape === 'sum' || kind.shape === 'count') latency = this.#windows.of('mean', series.service, kind.family, common)
-    const errors = isRate(kind) && failed !== undefined ? this.#windows.of(kind.shape === 'count' ? 'timed-errors' : 'errors', series.service, kind.family, []) : undefined
+    const errors =
+      isRate(kind) && failed !== undefined
+        ? this.#windows.of(kind.shape === 'count' ? 'timed-errors' : 'errors', series.service, kind.family, [])
+        : undefined
     return { subject, bound, latency, errors }
   }
 
   #rowBaseline({ kind }: Entry): BaselineOf {
-    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, whole: kind.shape === 'gauge', holdMs: this.#config.holdMs }
+    return {
+      side: sideOf(kind.bad),
+      floor: kind.floor,
+      relativeFloor: kind.relativeFloor,
+      whole: kind.shape === 'gauge',
+      holdMs: this.#config.holdMs,
+    }
   }
 
   #windowBaseline(window: { measure: Measure; family: string }): BaselineOf {
     if (isRatio(window.measure)) return { side: Side.up, floor: 0.003, relativeFloor: 0.1, whole: false, holdMs: this.#config.impactHoldMs }
     const kind = classifyMetric(`${window.family}_bucket`, [['le', '']])
-    return { side: sideOf(kind.bad), floor: kind.floor, relativeFloor: kind.relativeFloor, whole: false, holdMs: kind.served ? this.#config.impactHoldMs : this.#config.holdMs }
+    return {
+      side: sideOf(kind.bad),
+      floor: kind.floor,
+      relativeFloor: kind.relativeFloor,
+      whole: false,
+      holdMs: kind.served ? this.#config.impactHoldMs : this.#config.holdMs,
+    }
   }
 }
 

@@ -106,7 +106,9 @@ export class SnapshotReader {
     this.#what = what
     this.version = this.u8()
     if (this.version > newest || this.version === 0) {
-      throw new PermanentError(`snapshot of ${what} has version ${this.version}, this program reads 1 to ${newest}: run the newer program, or drop the checkpoint`)
+      throw new PermanentError(
+        `snapshot of ${what} has version ${this.version}, this program reads 1 to ${newest}: run the newer program, or drop the checkpoint`,
+      )
     }
   }
 
@@ -167,7 +169,9 @@ export class SnapshotReader {
   /** Throws when something is left: then writer and reader disagree. */
   end(): void {
     if (this.#at !== this.#bytes.length) {
-      throw new PermanentError(`snapshot of ${this.#what} has ${this.#bytes.length - this.#at} bytes after its end: it is damaged, drop the checkpoint`)
+      throw new PermanentError(
+        `snapshot of ${this.#what} has ${this.#bytes.length - this.#at} bytes after its end: it is damaged, drop the checkpoint`,
+      )
     }
   }
 
@@ -186,6 +190,8 @@ export class SnapshotReader {
   }
 
   #tooShort(bytes: number): never {
-    throw new PermanentError(`snapshot of ${this.#what} ends at byte ${this.#bytes.length}, ${bytes} more were expected at ${this.#at}: it is damaged, drop the checkpoint`)
+    throw new PermanentError(
+      `snapshot of ${this.#what} ends at byte ${this.#bytes.length}, ${bytes} more were expected at ${this.#at}: it is damaged, drop the checkpoint`,
+    )
   }
 }

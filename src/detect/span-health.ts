@@ -42,6 +42,14 @@ export class DurationSketch {
     return value
   }
 
+  /** How many were longer than this, to the sketch's 2 %. */
+  countAbove(ms: number): number {
+    const limit = bucketOf(ms)
+    let above = 0
+    for (const [bucket, count] of this.#buckets) if (bucket > limit) above += count
+    return above
+  }
+
   snapshot(to: SnapshotWriter): void {
     const columns = new Uint32Array(this.#buckets.size * 2)
     let i = 0
@@ -92,6 +100,14 @@ export function errorSurprise(errors: number, requests: number, usualErrors: num
     sum += term
   }
   return Math.max(0, -(first + Math.log(sum)) / Math.LN10)
+}
+
+/**
+ * How surprising it is that `slow` of `requests` took longer than 95 % usually do, as −log10 of the probability. Two slow ones of thirty
+ * move a p95 by any factor and mean nothing.
+ */
+export function slowSurprise(slow: number, requests: number): number {
+  return errorSurprise(slow, requests, 10, 200)
 }
 
 /** The normal distribution's standard deviations of the same surprise, near enough for a residual. */

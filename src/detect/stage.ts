@@ -61,7 +61,8 @@ class DetectStage implements BatchHandler {
     this.#told = happenings(options.telemetry)
     options.telemetry.gauge('detect_state', 'What the detectors watch and what they had to refuse', ['detector', 'what'], (gauge) => {
       gauge.reset()
-      for (const { detectors } of this.#owned.values()) for (const [detector, what, value] of detectors.counts()) gauge.inc({ detector, what }, value)
+      for (const { detectors } of this.#owned.values())
+        for (const [detector, what, value] of detectors.counts()) gauge.inc({ detector, what }, value)
     })
   }
 
@@ -70,7 +71,15 @@ class DetectStage implements BatchHandler {
     const detectors = new PartitionDetectors({ partition, config, ...(models && { models }), ...(vectors && { vectors }) })
     const checkpoint = await loadCheckpoint(db, ROLE, partition)
     if (checkpoint !== undefined) this.#restore(partition, detectors, checkpoint.state)
-    this.#owned.set(partition, { detectors, next: checkpoint?.offset, saved: checkpoint?.offset, savedAtMs: 0, nowMs: 0, findings: [], deadLetters: [] })
+    this.#owned.set(partition, {
+      detectors,
+      next: checkpoint?.offset,
+      saved: checkpoint?.offset,
+      savedAtMs: 0,
+      nowMs: 0,
+      findings: [],
+      deadLetters: [],
+    })
     return checkpoint?.offset
   }
 
@@ -111,13 +120,24 @@ class DetectStage implements BatchHandler {
     if (owned.savedAtMs === 0) owned.savedAtMs = owned.nowMs
     if ('rows' in decoded) this.#told.rows.inc({ kind: decoded.kind }, decoded.rows)
     for (let i = before; i < findings.length; i++) this.#told.findings.inc({ kind: findings[i]!.kind })
-    for (const mishap of mishaps) this.#told.failed({ detector: mishap.detector }, { partition: batch.partition, offset: record.offset, error: messageOf(mishap.error) })
+    for (const mishap of mishaps)
+      this.#told.failed(
+        { detector: mishap.detector },
+        { partition: batch.partition, offset: record.offset, error: messageOf(mishap.error) },
+      )
     if (mishaps.length > 0) this.#bury(batch, record, owned, 'detector', mishaps.map(mishapText).join('; '))
   }
 
   #bury(batch: RecordBatch, record: InRecord, owned: Owned, reason: string, error: string): void {
     this.#told.deadLetter({ reason }, { topic: batch.topic, partition: batch.partition, offset: record.offset, error })
-    const headers = { ...record.headers, reason, error: error.slice(0, 1000), topic: batch.topic, partition: String(batch.partition), offset: String(record.offset) }
+    const headers = {
+      ...record.headers,
+      reason,
+      error: error.slice(0, 1000),
+      topic: batch.topic,
+      partition: String(batch.partition),
+      offset: String(record.offset),
+    }
     owned.deadLetters.push({ partition: 0, value: record.value, headers })
   }
 
@@ -178,10 +198,33 @@ function happenings(telemetry: Telemetry) {
     rows: telemetry.counter('detect_rows_total', 'Samples, log lines and spans looked at', ['kind']),
     findings: telemetry.counter('detect_findings_total', 'Findings handed to correlation', ['kind']),
     checkpointBytes: telemetry.gauge('detect_checkpoint_bytes', 'Size of the last checkpoint', ['partition']),
-    checkpointSeconds: telemetry.histogram('detect_checkpoint_seconds', 'Time to take and save a checkpoint', [0.01, 0.05, 0.1, 0.5, 1, 5, 10]),
-    deadLetter: telemetry.happening({ name: 'detect_dead_letter', help: 'A record could not be handled and went to the dead letters', level: 'error', labels: ['reason'] }),
-    failed: telemetry.happening({ name: 'detector_failed', help: 'A detector failed on a record; the others saw it', level: 'error', labels: ['detector'] }),
-    forgot: telemetry.happening({ name: 'detect_state_lost', help: 'A checkpoint could not be read; the detector learns anew', level: 'error', labels: ['detector'] }),
-    checkpointFailed: telemetry.happening({ name: 'detect_checkpoint_failed', help: 'A checkpoint could not be saved; tried again with the next one', level: 'warn' }),
+    checkpointSeconds: telemetry.histogram(
+      'detect_checkpoint_seconds',
+      'Time to take and save a checkpoint',
+      [0.01, 0.05, 0.1, 0.5, 1, 5, 10],
+    ),
+    deadLetter: telemetry.happening({
+      name: 'detect_dead_letter',
+      help: 'A record could not be handled and went to the dead letters',
+      level: 'error',
+      labels: ['reason'],
+    }),
+    failed: telemetry.happening({
+      name: 'detector_failed',
+      help: 'A detector failed on a record; the others saw it',
+      level: 'error',
+      labels: ['detector'],
+    }),
+    forgot: telemetry.happening({
+      name: 'detect_state_lost',
+      help: 'A checkpoint could not be read; the detector learns anew',
+      level: 'error',
+      labels: ['detector'],
+    }),
+    checkpointFailed: telemetry.happening({
+      name: 'detect_checkpoint_failed',
+      help: 'A checkpoint could not be saved; tried again with the next one',
+      level: 'warn',
+    }),
   }
 }

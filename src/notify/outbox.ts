@@ -77,6 +77,8 @@ class Outbox implements NotifyStage {
     for (let pauseMs = 500; !signal.aborted; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
         const listening = await this.#options.db.listen('outbox', wakeAll)
+        // What was planned before anybody listened.
+        wakeAll()
         await this.#warnOfOrphans()
         await aborted(signal)
         await listening[Symbol.asyncDispose]()

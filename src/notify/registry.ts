@@ -1,4 +1,5 @@
 /** The channels there are. A new one is a file that exports its kind, and a line here: configuration, routing and delivery follow. */
+import type { z } from 'zod'
 import { consoleKind } from './console.ts'
 import { dryRun } from './dry-run.ts'
 import { jiraKind } from './jira.ts'
@@ -9,11 +10,11 @@ import { slackKind } from './slack.ts'
 import { webhookKind } from './webhook.ts'
 
 export const kinds = {
-  console: consoleKind,
-  pagerduty: pagerdutyKind,
-  slack: slackKind,
-  jira: jiraKind,
-  webhook: webhookKind,
+  console: register(consoleKind),
+  pagerduty: register(pagerdutyKind),
+  slack: register(slackKind),
+  jira: register(jiraKind),
+  webhook: register(webhookKind),
 } as const
 
 /** A channel that is switched on. */
@@ -25,13 +26,28 @@ export interface Channel extends ChannelRules {
 
 /** In the order of the registry; those without a configuration are off. */
 export function channelsOf(config: { readonly dryRun: boolean; readonly channels: Readonly<Record<string, unknown>> }): Channel[] {
-  const bind = <Config extends ChannelConfig>(kind: NotifierKind<Config>): Channel[] => {
-    const given = config.channels[kind.name]
-    if (given === undefined) return []
-    const settings = kind.config.parse(given)
-    const { concurrency, name, pages, tells } = kind
-    const open = (context: NotifierContext) => (config.dryRun && kind.preview ? dryRun(kind, settings, context) : kind.create(settings, context))
-    return [{ name, concurrency, pages, tells, minSeverity: settings.minSeverity, open }]
+  return Object.values(kinds).flatMap(({ name, channel }) => {
+    const given = config.channels[name]
+    return given === undefined ? [] : [channel(given, config.dryRun)]
+  })
+}
+
+interface Registered<Config extends ChannelConfig> {
+  readonly name: string
+  readonly config: z.ZodType<Config>
+  channel(given: unknown, isDryRun: boolean): Channel
+}
+
+/** Hides the type of its configuration, so that all kinds can stand in one list. */
+function register<Config extends ChannelConfig>(kind: NotifierKind<Config>): Registered<Config> {
+  const { concurrency, config, name, pages, tells } = kind
+  return {
+    name,
+    config,
+    channel(given, isDryRun) {
+      const settings = config.parse(given)
+      const open = (context: NotifierContext) => (isDryRun && kind.preview ? dryRun(kind, settings, context) : kind.create(settings, context))
+      return { name, concurrency, pages, tells, minSeverity: settings.minSeverity, open }
+    },
   }
-  return [bind(kinds.console), bind(kinds.pagerduty), bind(kinds.slack), bind(kinds.jira), bind(kinds.webhook)].flat()
 }

@@ -45,7 +45,7 @@ export function incidentPage(frame: Frame, file: CaseFile, note?: Note): string 
 ${incident.impact !== '' && html`<p class="impact">${plain(incident.impact, 600)}</p>`}
 <p class="since">Began ${time(onset, frame.nowMs)}${people(file)}</p>
 ${buttons(incident)}
-<p class="note" id="note" role="alert">${note && notes[note]}</p>
+<p class="note" id="note" role="alert" data-scripted>${note && notes[note]}</p>
 ${undelivered(file.notices)}
 </div>
 <div class="columns">

@@ -62,8 +62,8 @@ function signal(anomaly: Anomaly, view: SignalView, unfolded: boolean): Html {
   const ended = endMs === undefined ? undefined : Math.max(endMs, startMs)
   return html`<details class="signal" id="a-${id}"${unfolded && html` open`}>
 <summary><span class="what">${heading(anomaly)}</span> <span class="value" data-direction="${anomaly.direction}">${comparison(anomaly)}</span></summary>
-<div class="chart" data-unit="${plain(unit, 20)}" data-start="${startMs}" data-end="${ended ?? ''}" data-points="${columns(anomaly)}" role="img" aria-label="Chart of ${plain(anomaly.subject, 160)} at ${serviceName(anomaly.service)}: ${comparisonText(anomaly)}"></div>
-<p class="readout quiet" aria-hidden="true"></p>
+<div class="chart" data-scripted data-unit="${plain(unit, 20)}" data-start="${startMs}" data-end="${ended ?? ''}" data-points="${columns(anomaly)}" role="img" aria-label="Chart of ${plain(anomaly.subject, 160)} at ${serviceName(anomaly.service)}: ${comparisonText(anomaly)}"></div>
+<p class="readout quiet" data-scripted aria-hidden="true"></p>
 <ul class="facts">${evidence.slice(0, mostEvidence).map((sentence) => html`<li>${plain(sentence, 400)}</li>`)}</ul>
 <p class="quiet">${ended === undefined ? html`Since ${time(startMs, view.nowMs)}, still going on` : html`From ${time(startMs, view.nowMs)} for ${duration(ended - startMs)}, back to normal`} · ${
     Number.isFinite(anomaly.score) && html`${digits(anomaly.score)} × its alarm threshold · `

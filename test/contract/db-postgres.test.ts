@@ -76,6 +76,21 @@ requireOrSkip('postgres')('PostgreSQL', () => {
     await expect.poll(() => db.query('select 1 as one').catch(() => [])).toEqual([{ one: 1 }])
   })
 
+  test('the server dies and comes back: what was committed is there, listeners are told, work goes on', async () => {
+    await using own = await startPostgres({ durable: true })
+    await using db = await openPostgres({ url: own.url, poolSize: 3 })
+    const heard: string[] = []
+    await using _listening = await db.listen('incidents', (payload) => heard.push(payload))
+    await saveIncidents(db, [incident])
+    await own.kill()
+    await expect(db.query('select 1')).rejects.toThrow()
+    await own.start()
+    await until(() => heard.includes(''), 30_000)
+    await expect.poll(() => listIncidents(db, { status: 'all', limit: 9 }).catch(() => []), { timeout: 30_000 }).toEqual([incident])
+    await saveIncidents(db, [{ ...incident, id: 'afterwards' }])
+    await until(() => heard.includes('afterwards'))
+  }, 90_000)
+
   test('of two transactions that deadlock both come through', async () => {
     const url = await server.newDatabase()
     await using db = await openPostgres({ url })

@@ -123,13 +123,13 @@ run('one broker', () => {
       async (compression) => {
         const { transport, topic, telemetry } = await stage(1, { maxDecompressedBytes: 65_536 })
         kcat(topic, 'before')
-        kcat(topic, `${'0'.repeat(500_000)}\n${'1'.repeat(400_000)}\n`, '-z', compression)
+        kcat(topic, '0'.repeat(900_000), '-z', compression)
         kcat(topic, 'after')
         const reader = new Reader()
         await transport.subscribe(topic, 'readers', reader)
         await until('the record after it is read', () => reader.all().includes('after'))
         expect(reader.all()).toEqual(['before', 'after'])
-        expect(reader.offsets.get(0)).toEqual([0, 3])
+        expect(reader.offsets.get(0)).toEqual([0, 2])
         expect(await countOf(telemetry, 'transport_undecodable_batch')).toBe(1)
         expect(await countOf(telemetry, 'transport_consumer_crashed')).toBe(0)
       },

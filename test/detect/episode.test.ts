@@ -4,7 +4,16 @@ import { Episodes, type EpisodeRules, type Observation, type Subject } from '../
 import { SnapshotReader, SnapshotWriter } from '../../src/detect/snapshot.ts'
 
 const RULES: EpisodeRules = { openAfter: 3, closeAfter: 2, updateEveryMs: 60_000, chartPoints: 40 }
-const SUBJECT: Subject = { detector: 'series', signal: 'metrics', service: 'shop', instance: 'a', subject: 'queue depth', symptom: 'saturation', unit: '', impact: false }
+const SUBJECT: Subject = {
+  detector: 'series',
+  signal: 'metrics',
+  service: 'shop',
+  instance: 'a',
+  subject: 'queue depth',
+  symptom: 'saturation',
+  unit: '',
+  impact: false,
+}
 const STEP_MS = 5000
 
 function at(step: number, score: number, extra: Partial<Observation> = {}): Observation {
@@ -22,7 +31,8 @@ class Told {
     if (finding.kind === 'anomaly') this.all.push(finding)
   }
   scores(...scores: number[]): this {
-    for (const score of scores) this.episodes.observe('k', SUBJECT, at(this.#step++, score), (worst) => [`worst was ${worst.observed}`], this.emit)
+    for (const score of scores)
+      this.episodes.observe('k', SUBJECT, at(this.#step++, score), (worst) => [`worst was ${worst.observed}`], this.emit)
     return this
   }
 }
@@ -44,7 +54,7 @@ test.each([
 })
 
 test('what goes on is told again every updateEveryMs of event time, always later than before', () => {
-  const { all } = new Told().scores(...new Array<number>(40).fill(2))
+  const { all } = new Told().scores(...Array.from({ length: 40 }, () => 2))
   expect(all.map((a) => a.atMs / STEP_MS)).toEqual([2, 14, 26, 38])
   expect(new Set(all.map((a) => a.id)).size).toBe(1)
 })
@@ -77,7 +87,12 @@ test('the id names detector, subject and start, and nothing else', () => {
 })
 
 test('the chart shows what came before, and an hour of anomaly still fits with its peak', () => {
-  const scores = [...new Array<number>(30).fill(0.1), ...new Array<number>(700).fill(2), 90, ...new Array<number>(20).fill(2)]
+  const scores = [
+    ...Array.from({ length: 30 }, () => 0.1),
+    ...Array.from({ length: 700 }, () => 2),
+    90,
+    ...Array.from({ length: 20 }, () => 2),
+  ]
   const last = new Told().scores(...scores).all.at(-1)!
   expect(last.points.timeMs[0]! < last.startMs).toBe(true)
   expect(last.points.timeMs.length).toBeLessThanOrEqual(RULES.chartPoints)
@@ -121,7 +136,9 @@ test('a snapshot taken anywhere goes on the same way', () => {
     const again = new SnapshotWriter(1)
     after.snapshot(again)
     expect(again.finish()).toEqual(to.finish())
-    scores.slice(cut).forEach((score, i) => after.observe('k', SUBJECT, at(cut + i, score), (worst) => [`worst was ${worst.observed}`], before.emit))
+    scores
+      .slice(cut)
+      .forEach((score, i) => after.observe('k', SUBJECT, at(cut + i, score), (worst) => [`worst was ${worst.observed}`], before.emit))
     expect(before.all).toEqual(whole)
   }
 })

@@ -18,7 +18,13 @@ test('of nothing, and without a +Inf bucket, nothing can be said', () => {
   expect(bucketQuantile(0.95, [Number.POSITIVE_INFINITY], [2])).toBeNaN()
 })
 
-test.each([['0.5', 0.5], ['+Inf', Number.POSITIVE_INFINITY], ['1e-3', 0.001], ['', Number.NaN], ['wide', Number.NaN]])('le="%s"', (le, expected) => {
+test.each([
+  ['0.5', 0.5],
+  ['+Inf', Number.POSITIVE_INFINITY],
+  ['1e-3', 0.001],
+  ['', Number.NaN],
+  ['wide', Number.NaN],
+])('le="%s"', (le, expected) => {
   expect(boundOf(le)).toBe(expected)
 })
 

@@ -5,7 +5,19 @@ import type { Labels } from '../../src/model.ts'
 const LE: Labels = [['le', '0.5']]
 
 test.each<[string, Labels, Partial<ReturnType<typeof classifyMetric>>]>([
-  ['http_request_duration_seconds_bucket', LE, { shape: 'bucket', family: 'http_request_duration_seconds', symptom: 'latency', feature: 'latency', bad: 'up', unit: 's', served: true }],
+  [
+    'http_request_duration_seconds_bucket',
+    LE,
+    {
+      shape: 'bucket',
+      family: 'http_request_duration_seconds',
+      symptom: 'latency',
+      feature: 'latency',
+      bad: 'up',
+      unit: 's',
+      served: true,
+    },
+  ],
   ['http_server_request_duration_seconds_bucket', LE, { symptom: 'latency', served: true }],
   ['grpc_server_handling_seconds_bucket', LE, { symptom: 'latency', served: true, unit: 's' }],
   ['http_client_request_duration_seconds_bucket', LE, { symptom: 'latency', feature: 'downstream_latency', served: false }],
@@ -16,7 +28,11 @@ test.each<[string, Labels, Partial<ReturnType<typeof classifyMetric>>]>([
   ['http_request_duration_seconds_count', [], { shape: 'count', symptom: 'traffic' }],
   ['http_request_duration_seconds_sum', [], { shape: 'sum' }],
   ['process_cpu_seconds_total', [], { shape: 'counter', symptom: 'saturation', feature: 'cpu', bad: 'up', unit: 'cores', process: true }],
-  ['process_resident_memory_bytes', [], { shape: 'gauge', symptom: 'saturation', feature: 'memory', bad: 'up', unit: 'bytes', process: true }],
+  [
+    'process_resident_memory_bytes',
+    [],
+    { shape: 'gauge', symptom: 'saturation', feature: 'memory', bad: 'up', unit: 'bytes', process: true },
+  ],
   ['node_memory_MemAvailable_bytes', [], { shape: 'gauge', symptom: 'saturation', feature: 'memory', bad: 'down' }],
   ['node_filesystem_avail_bytes', [], { shape: 'gauge', feature: 'disk' }],
   ['node_filesystem_free_bytes', [], { feature: 'disk', bad: 'down' }],
@@ -62,7 +78,12 @@ test.each<[string, string, boolean | undefined]>([
 })
 
 test('labels that say where a series comes from are not shown, hostile ones are clipped', () => {
-  const labels: Labels = [['__proto__', 'x'.repeat(500)], ['instance', 'a:1'], ['job', 'shop'], ['mode', 'user']]
+  const labels: Labels = [
+    ['__proto__', 'x'.repeat(500)],
+    ['instance', 'a:1'],
+    ['job', 'shop'],
+    ['mode', 'user'],
+  ]
   const text = labelText(labels, () => false)
   expect(text).toContain('mode="user"')
   expect(text).not.toContain('a:1')

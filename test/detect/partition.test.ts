@@ -11,7 +11,19 @@ import { batchOf, noise, seriesOf, START_MS, story, type Row } from './metric-fe
 const config = detectConfig.parse({})
 const models = loadModels(config, pino({ level: 'silent' }))
 const change: Change = { kind: 'change', id: 'c', type: 'deploy', service: 'shop', version: '2', title: 'shop 2', atMs: START_MS, url: '' }
-const alert: Alert = { kind: 'alert', id: 'a', name: 'Slow', service: 'shop', severity: 'warning', summary: '', labels: [], startMs: START_MS, endMs: START_MS, atMs: START_MS, url: '' }
+const alert: Alert = {
+  kind: 'alert',
+  id: 'a',
+  name: 'Slow',
+  service: 'shop',
+  severity: 'warning',
+  summary: '',
+  labels: [],
+  startMs: START_MS,
+  endMs: START_MS,
+  atMs: START_MS,
+  url: '',
+}
 
 function feed(detectors: PartitionDetectors, batches: readonly Batch[]): Finding[] {
   const findings: Finding[] = []
@@ -23,7 +35,9 @@ function feed(detectors: PartitionDetectors, batches: readonly Batch[]): Finding
 function everything(): Batch[] {
   const z = noise(1)
   const batches: Batch[] = []
-  for (const batch of story(260, 5000, (step, timeMs): Row[] => [[seriesOf('jobs_queue_depth'), timeMs, 10 + z() + (step >= 150 && step < 190 ? 300 : 0)]])) {
+  for (const batch of story(260, 5000, (step, timeMs): Row[] => [
+    [seriesOf('jobs_queue_depth'), timeMs, 10 + z() + (step >= 150 && step < 190 ? 300 : 0)],
+  ])) {
     if (batch.kind === 'tick') {
       const step = (batch.nowMs - START_MS - 500) / 5000
       const bad = step >= 150 && step < 190
@@ -32,14 +46,31 @@ function everything(): Batch[] {
       const sources = [{ service: 'shop', instance: 'shop-1', version: '1' }]
       const ids = Array.from({ length: rows }, (_, i) => (step * 100 + i + 1).toString(16).padStart(16, '0'))
       batches.push({
-        kind: 'logs', rows, sources, sourceIndex: new Uint32Array(rows), timeMs, severity: new Uint8Array(rows).fill(bad ? 17 : 9),
-        body: Array.from({ length: rows }, (_, i) => (bad ? `could not reach the database after ${i} tries` : `order ${i} taken`)), traceId: new Array<string>(rows).fill(''),
+        kind: 'logs',
+        rows,
+        sources,
+        sourceIndex: new Uint32Array(rows),
+        timeMs,
+        severity: new Uint8Array(rows).fill(bad ? 17 : 9),
+        body: Array.from({ length: rows }, (_, i) => (bad ? `could not reach the database after ${i} tries` : `order ${i} taken`)),
+        traceId: Array.from({ length: rows }, () => ''),
       })
       for (const kind of ['spans', 'links'] as const) {
         batches.push({
-          kind, rows, sources, sourceIndex: new Uint32Array(rows), operations: ['POST /buy'], operationIndex: new Uint32Array(rows), spanKind: new Uint8Array(rows).fill(2),
-          status: new Uint8Array(rows).fill(bad ? 2 : 0), startMs: timeMs, durationMs: Float64Array.from({ length: rows }, () => Math.abs(50 + 5 * z())), traceId: ids.map((id) => id + id),
-          spanId: ids, parentId: new Array<string>(rows).fill(''), peer: new Array<string>(rows).fill(''),
+          kind,
+          rows,
+          sources,
+          sourceIndex: new Uint32Array(rows),
+          operations: ['POST /buy'],
+          operationIndex: new Uint32Array(rows),
+          spanKind: new Uint8Array(rows).fill(2),
+          status: new Uint8Array(rows).fill(bad ? 2 : 0),
+          startMs: timeMs,
+          durationMs: Float64Array.from({ length: rows }, () => Math.abs(50 + 5 * z())),
+          traceId: ids.map((id) => id + id),
+          spanId: ids,
+          parentId: Array.from({ length: rows }, () => ''),
+          peer: Array.from({ length: rows }, () => ''),
         })
       }
     }
@@ -105,7 +136,10 @@ test('a detector that fails on a batch does not blind the others', () => {
 
 test('detectors that are off do not run, and need no model', () => {
   const detectors = new PartitionDetectors({ partition: 0, config: detectConfig.parse({ off: ['service', 'series'] }) })
-  const findings = feed(detectors, story(260, 5000, (step, timeMs) => [[seriesOf('jobs_queue_depth'), timeMs, step < 200 ? 1 : 500]]))
+  const findings = feed(
+    detectors,
+    story(260, 5000, (step, timeMs) => [[seriesOf('jobs_queue_depth'), timeMs, step < 200 ? 1 : 500]]),
+  )
   expect(findings.every((finding) => finding.kind === 'progress')).toBe(true)
 })
 

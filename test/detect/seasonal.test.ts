@@ -71,7 +71,8 @@ test('a season in hourly samples is learnt: the same peak is unusual on the seco
   const baselines = new Baselines(RULES)
   const slot = baselines.add({ ...OF, relativeFloor: 0.01 })
   const errors: number[] = []
-  for (let step = 0; step < 288 * 14; step++) errors.push(Math.abs(baselines.judge(slot, START_MS + step * stepMs, peak(step)).expected - peak(step)))
+  for (let step = 0; step < 288 * 14; step++)
+    errors.push(Math.abs(baselines.judge(slot, START_MS + step * stepMs, peak(step)).expected - peak(step)))
   const noon = (day: number): number => Math.max(...errors.slice(288 * day + 146, 288 * day + 166))
   expect(noon(13)).toBeLessThan(noon(1) * 0.5)
 })
@@ -107,7 +108,9 @@ test('restore goes on to the last bit', () => {
   for (let i = 0; i < 100; i++) a.add({ ...OF, side: i % 2 === 0 ? Side.up : Side.both })
   const z = noise(4)
   const feed = (to: Baselines, from: number, steps: number, value: () => number): unknown[] =>
-    Array.from({ length: steps }, (_, step) => Array.from({ length: 100 }, (_, slot) => ({ ...to.judge(slot, START_MS + (from + step) * STEP_MS, value() * (slot + 1)) })))
+    Array.from({ length: steps }, (_, step) =>
+      Array.from({ length: 100 }, (_, slot) => ({ ...to.judge(slot, START_MS + (from + step) * STEP_MS, value() * (slot + 1)) })),
+    )
   feed(a, 0, 60, () => 10 + z())
   a.remove(17)
   const to = new SnapshotWriter(1)

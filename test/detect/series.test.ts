@@ -16,7 +16,9 @@ describe('gauges and counters', () => {
     const z = noise(1)
     const queue = seriesOf('jobs_queue_depth')
     const watch = new Watch()
-    watch.feed(...story(400, STEP_MS, (step, timeMs) => [[queue, timeMs, Math.abs(Math.round(3 + z())) + (step >= 200 && step < 230 ? 200 : 0)]]))
+    watch.feed(
+      ...story(400, STEP_MS, (step, timeMs) => [[queue, timeMs, Math.abs(Math.round(3 + z())) + (step >= 200 && step < 230 ? 200 : 0)]]),
+    )
     expect(watch.anomalies.map(facts)).toEqual([
       { symptom: 'saturation', direction: 'up', service: 'shop', instance: 'shop-1', impact: false, step: 200, over: true },
     ])
@@ -79,7 +81,11 @@ describe('gauges and counters', () => {
     const z = noise(4)
     const queue = seriesOf('jobs_queue_depth')
     const watch = new Watch()
-    watch.feed(...story(210, STEP_MS, (step, timeMs) => [[queue, timeMs, step === 209 ? Number.NaN : 3 + z() + (step >= 200 ? 100 : 0), step === 209]]))
+    watch.feed(
+      ...story(210, STEP_MS, (step, timeMs) => [
+        [queue, timeMs, step === 209 ? Number.NaN : 3 + z() + (step >= 200 ? 100 : 0), step === 209],
+      ]),
+    )
     expect(watch.anomalies.map(facts)).toMatchObject([{ step: 200, over: true }])
     expect(watch.anomalies[0]!.evidence).toEqual(['It is no longer reported.'])
   })
@@ -122,7 +128,12 @@ describe('gauges and counters', () => {
     const queue = seriesOf('jobs_queue_depth')
     const failed = seriesOf('orders_failed_total', { reason: 'card' })
     const watch = new Watch()
-    watch.feed(...story(240, STEP_MS, (step, timeMs) => [[queue, timeMs, 30 + z()], ...(step < 200 ? [] : [[failed, timeMs, (step - 199) * 20] satisfies Row])]))
+    watch.feed(
+      ...story(240, STEP_MS, (step, timeMs) => [
+        [queue, timeMs, 30 + z()],
+        ...(step < 200 ? [] : [[failed, timeMs, (step - 199) * 20] satisfies Row]),
+      ]),
+    )
     expect(watch.anomalies.map(facts)).toMatchObject([{ symptom: 'errors', direction: 'up', step: 200 }])
   })
 
@@ -147,7 +158,12 @@ describe('gauges and counters', () => {
   test('versions, limits and times of creation are not watched', () => {
     const watch = new Watch()
     const info = seriesOf('build_info', { version: '1' })
-    watch.feed(...story(10, STEP_MS, (step, timeMs) => [[info, timeMs, 1], [seriesOf('foo_created'), timeMs, step]]))
+    watch.feed(
+      ...story(10, STEP_MS, (step, timeMs) => [
+        [info, timeMs, 1],
+        [seriesOf('foo_created'), timeMs, step],
+      ]),
+    )
     expect(watch.detector.counts().series).toBe(0)
   })
 })
@@ -155,7 +171,13 @@ describe('gauges and counters', () => {
 describe('requests', () => {
   const BOUNDS = ['0.05', '0.1', '0.25', '0.5', '1', '+Inf']
   /** A histogram of a service with two instances and two outcomes, `perStep` requests each. */
-  function histogram(slow: (step: number) => boolean, failing: (step: number) => number, steps: number, perStep = 20, name = 'http_request_duration_seconds'): Batch[] {
+  function histogram(
+    slow: (step: number) => boolean,
+    failing: (step: number) => number,
+    steps: number,
+    perStep = 20,
+    name = 'http_request_duration_seconds',
+  ): Batch[] {
     const z = noise(11)
     const totals = new Map<string, number>()
     const add = (key: string, by: number): number => {
@@ -167,10 +189,19 @@ describe('requests', () => {
       for (const instance of ['a', 'b']) {
         const requests = Math.max(0, Math.round(perStep + z()))
         const failed = Math.round(requests * failing(step))
-        for (const [code, n] of [['200', requests - failed], ['500', failed]] as const) {
+        for (const [code, n] of [
+          ['200', requests - failed],
+          ['500', failed],
+        ] as const) {
           for (const le of BOUNDS) {
-            const share = slow(step) ? { '0.05': 0, '0.1': 0, '0.25': 0.1, '0.5': 0.4, '1': 0.95, '+Inf': 1 }[le]! : { '0.05': 0.6, '0.1': 0.9, '0.25': 0.99, '0.5': 1, '1': 1, '+Inf': 1 }[le]!
-            rows.push([seriesOf(`${name}_bucket`, { code, route: '/buy', le }, 'shop', instance), timeMs, add(`${instance}${code}${le}`, Math.round(n * share))])
+            const share = slow(step)
+              ? { '0.05': 0, '0.1': 0, '0.25': 0.1, '0.5': 0.4, '1': 0.95, '+Inf': 1 }[le]!
+              : { '0.05': 0.6, '0.1': 0.9, '0.25': 0.99, '0.5': 1, '1': 1, '+Inf': 1 }[le]!
+            rows.push([
+              seriesOf(`${name}_bucket`, { code, route: '/buy', le }, 'shop', instance),
+              timeMs,
+              add(`${instance}${code}${le}`, Math.round(n * share)),
+            ])
           }
           rows.push([seriesOf(`${name}_count`, { code, route: '/buy' }, 'shop', instance), timeMs, add(`${instance}${code}count`, n)])
         }
@@ -215,7 +246,9 @@ describe('requests', () => {
 
   test('a slow client call has no impact of its own', () => {
     const watch = new Watch()
-    watch.feed(...histogram((step) => step >= minutes(10) && step < minutes(12), none, minutes(20), 20, 'http_client_request_duration_seconds'))
+    watch.feed(
+      ...histogram((step) => step >= minutes(10) && step < minutes(12), none, minutes(20), 20, 'http_client_request_duration_seconds'),
+    )
     expect(watch.anomalies.filter((a) => a.symptom === 'latency').map((a) => a.impact)).toEqual([false])
   })
 
@@ -223,7 +256,11 @@ describe('requests', () => {
     const plain = (step: number): readonly [number, number] => (step >= minutes(10) ? [14, 6] : [20, 0])
     const totals = [0, 0]
     const counters = story(minutes(13), STEP_MS, (step, timeMs) =>
-      plain(step).map((n, i): Row => [seriesOf('http_requests_total', { status: i === 0 ? '200' : '500' }, 'shop', 'a'), timeMs, (totals[i] = totals[i]! + n)]),
+      plain(step).map((n, i): Row => [
+        seriesOf('http_requests_total', { status: i === 0 ? '200' : '500' }, 'shop', 'a'),
+        timeMs,
+        (totals[i] = totals[i]! + n),
+      ]),
     )
     const watch = new Watch()
     histogram(never, (step) => (step >= minutes(10) ? 0.3 : 0), minutes(13)).forEach((batch, i) => {
@@ -241,7 +278,12 @@ describe('who is missing', () => {
 
   test('a service that goes silent, and comes back', () => {
     const watch = new Watch()
-    watch.feed(...story(300, STEP_MS, (step, timeMs) => [[other, timeMs, 3], ...(step >= 200 && step < 250 ? [] : [[queue, timeMs, 3] satisfies Row])]))
+    watch.feed(
+      ...story(300, STEP_MS, (step, timeMs) => [
+        [other, timeMs, 3],
+        ...(step >= 200 && step < 250 ? [] : [[queue, timeMs, 3] satisfies Row]),
+      ]),
+    )
     expect(watch.anomalies.map(facts)).toEqual([
       { symptom: 'absence', direction: 'down', service: 'shop', instance: '', impact: false, step: 199 - 0.9, over: true },
     ])
@@ -256,7 +298,16 @@ describe('who is missing', () => {
 
   test('when everything is silent it is the sender that is missing', () => {
     const watch = new Watch()
-    watch.feed(...story(300, STEP_MS, (step, timeMs) => (step >= 200 && step < 250 ? [] : [[queue, timeMs, 3], [other, timeMs, 3]])))
+    watch.feed(
+      ...story(300, STEP_MS, (step, timeMs) =>
+        step >= 200 && step < 250
+          ? []
+          : [
+              [queue, timeMs, 3],
+              [other, timeMs, 3],
+            ],
+      ),
+    )
     expect(watch.told).toEqual([])
   })
 
@@ -273,7 +324,9 @@ describe('who is missing', () => {
     const up = seriesOf('up')
     const watch = new Watch()
     watch.feed(...story(300, STEP_MS, (step, timeMs) => [[up, timeMs, step >= 200 && step < 250 ? 0 : 1]]))
-    expect(watch.anomalies.map(facts)).toEqual([{ symptom: 'absence', direction: 'down', service: 'shop', instance: 'shop-1', impact: false, step: 200, over: true }])
+    expect(watch.anomalies.map(facts)).toEqual([
+      { symptom: 'absence', direction: 'down', service: 'shop', instance: 'shop-1', impact: false, step: 200, over: true },
+    ])
     expect(watch.anomalies[0]!.evidence[0]).toContain('up = 0')
   })
 
@@ -290,7 +343,17 @@ describe('who is missing', () => {
     watch.feed(
       ...story(300, STEP_MS, (step, timeMs) => [
         [other, timeMs, 3],
-        ...(step < 200 ? [[up, timeMs, 1], [queue, timeMs, 3]] as Row[] : step === 200 ? [[up, timeMs, Number.NaN, true], [queue, timeMs, Number.NaN, true]] as Row[] : []),
+        ...(step < 200
+          ? ([
+              [up, timeMs, 1],
+              [queue, timeMs, 3],
+            ] as Row[])
+          : step === 200
+            ? ([
+                [up, timeMs, Number.NaN, true],
+                [queue, timeMs, Number.NaN, true],
+              ] as Row[])
+            : []),
       ]),
     )
     expect(watch.told).toEqual([])
@@ -355,7 +418,12 @@ describe('the promises of a detector', () => {
   test('series that stay silent are forgotten', () => {
     const watch = new Watch({ forgetMs: 600_000 })
     const stays = seriesOf('jobs_queue_depth')
-    watch.feed(...story(400, STEP_MS, (step, timeMs) => [[stays, timeMs, 1], ...(step < 10 ? [[seriesOf('jobs_queue_depth', { id: String(step) }), timeMs, 1] satisfies Row] : [])]))
+    watch.feed(
+      ...story(400, STEP_MS, (step, timeMs) => [
+        [stays, timeMs, 1],
+        ...(step < 10 ? [[seriesOf('jobs_queue_depth', { id: String(step) }), timeMs, 1] satisfies Row] : []),
+      ]),
+    )
     expect(watch.detector.counts().series).toBe(1)
   })
 
@@ -365,10 +433,17 @@ describe('the promises of a detector', () => {
     const values = [Number.NaN, Number.POSITIVE_INFINITY, -0, 1e308, -1e308, 5e-324]
     watch.feed(
       ...story(60, STEP_MS, (step, timeMs) =>
-        names.flatMap((name) => [name, `${name}_total`, `${name}_bucket`].map((n): Row => [seriesOf(n, { le: name, ['__proto__']: name }, name, name), timeMs, values[step % values.length]!])),
+        names.flatMap((name) =>
+          [name, `${name}_total`, `${name}_bucket`].map((n): Row => [
+            seriesOf(n, { le: name, ['__proto__']: name }, name, name),
+            timeMs,
+            values[step % values.length]!,
+          ]),
+        ),
       ),
     )
-    for (const anomaly of watch.told) for (const number of [anomaly.score, anomaly.observed, anomaly.expected]) expect(Number.isFinite(number)).toBe(true)
+    for (const anomaly of watch.told)
+      for (const number of [anomaly.score, anomaly.observed, anomaly.expected]) expect(Number.isFinite(number)).toBe(true)
     expect(watch.detector.snapshot().length).toBeGreaterThan(0)
   })
 
@@ -389,7 +464,11 @@ describe('the promises of a detector', () => {
   test('an hour that came late in one piece is judged in its own time', () => {
     const z = noise(12)
     const queue = seriesOf('jobs_queue_depth')
-    const rows = Array.from({ length: 720 }, (_, step): Row => [queue, START_MS + step * STEP_MS, 30 + z() + (step >= 400 && step < 420 ? 500 : 0)])
+    const rows = Array.from({ length: 720 }, (_, step): Row => [
+      queue,
+      START_MS + step * STEP_MS,
+      30 + z() + (step >= 400 && step < 420 ? 500 : 0),
+    ])
     const watch = new Watch()
     watch.feed({ kind: 'tick', nowMs: START_MS + 3_600_000 }, batchOf(rows), { kind: 'tick', nowMs: START_MS + 3_605_000 })
     expect(watch.anomalies.map(facts)).toMatchObject([{ step: 400, over: true }])
@@ -397,5 +476,7 @@ describe('the promises of a detector', () => {
 })
 
 function rowsOf(batch: MetricBatch): MetricBatch[] {
-  return Array.from({ length: batch.rows }, (_, row) => batchOf([[batch.series[batch.seriesIndex[row]!]!, batch.timeMs[row]!, batch.value[row]!, batch.stale[row] === 1]]))
+  return Array.from({ length: batch.rows }, (_, row) =>
+    batchOf([[batch.series[batch.seriesIndex[row]!]!, batch.timeMs[row]!, batch.value[row]!, batch.stale[row] === 1]]),
+  )
 }

@@ -45,7 +45,9 @@ test('bytes inside a larger buffer at an odd offset are read as well', () => {
 })
 
 test('a newer version is refused by name', () => {
-  expect(() => new SnapshotReader(new SnapshotWriter(9).finish(), 'the series detector', 2)).toThrow(/the series detector has version 9, this program reads 1 to 2/)
+  expect(() => new SnapshotReader(new SnapshotWriter(9).finish(), 'the series detector', 2)).toThrow(
+    /the series detector has version 9, this program reads 1 to 2/,
+  )
 })
 
 test.each([

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DurationSketch, errorSurprise, logGamma, surpriseZ } from '../../src/detect/span-health.ts'
+import { DurationSketch, errorSurprise, logGamma, slowSurprise, surpriseZ } from '../../src/detect/span-health.ts'
 import { SnapshotReader, SnapshotWriter } from '../../src/detect/snapshot.ts'
 
 describe('the sketch of durations', () => {
@@ -44,6 +44,25 @@ describe('the sketch of durations', () => {
 
   it('has no quantile when it is empty', () => {
     expect(new DurationSketch().quantile(0.5)).toBeNaN()
+  })
+})
+
+describe('the surprise of slow requests', () => {
+  it.each([
+    ['two slow ones of thirty', 2, 30, 0, 1],
+    ['one in twenty, as always', 50, 1000, 0, 1],
+    ['a third of thirty', 10, 30, 4, 12],
+    ['all of twenty', 20, 20, 10, 40],
+  ])('%s', (_, slow, requests, least, most) => {
+    const surprise = slowSurprise(slow, requests)
+    expect(surprise).toBeGreaterThanOrEqual(least)
+    expect(surprise).toBeLessThanOrEqual(most)
+  })
+
+  it('counts what took longer', () => {
+    const sketch = new DurationSketch()
+    for (const ms of [1, 2, 3, 100, 200]) sketch.add(ms)
+    expect([0.5, 2.5, 50, 150, 1000].map((ms) => sketch.countAbove(ms))).toEqual([5, 3, 2, 1, 0])
   })
 })
 

@@ -68,8 +68,8 @@ describe('the span detector', () => {
     expect(told[0]!.observed).toBeGreaterThan(800)
     expect(told[0]!.expected).toBeLessThan(150)
     expect(told[0]!.points.observed.length).toBeGreaterThan(10)
-    // The last slow request ends in the window that begins then.
-    expect(told.at(-1)!.endMs).toBe(START + 630_000)
+    // The last slow requests end in the window that begins then, too few of its requests to make it a slow one.
+    expect(told.at(-1)!.endMs).toBe(START + 620_000)
   })
 
   it('combines windows when there are few requests', () => {

@@ -65,7 +65,9 @@ class FakeTransport {
   }
 }
 
-async function started(store = new FakeStore()): Promise<{ store: FakeStore; carrier: FakeTransport; stage: AsyncDisposable; telemetry: Telemetry }> {
+async function started(
+  store = new FakeStore(),
+): Promise<{ store: FakeStore; carrier: FakeTransport; stage: AsyncDisposable; telemetry: Telemetry }> {
   const carrier = new FakeTransport()
   const telemetry = new Telemetry(pino({ level: 'silent' }))
   const stage = await startDetectStage({ transport: carrier.transport, topics: TOPICS, db: store.db, config, telemetry })
@@ -97,7 +99,10 @@ test('a batch that brings nothing to light publishes nothing', async () => {
 test('a record that cannot be read goes to the dead letters with the reason, and the next one is read', async () => {
   const { carrier, telemetry } = await started()
   await carrier.deliver([Uint8Array.of(1, 2, 3), ...encoded([{ kind: 'tick', nowMs: START_MS }])])
-  expect(carrier.published[0]).toMatchObject({ topic: TOPICS.deadLetters, record: { value: Uint8Array.of(1, 2, 3), headers: { reason: 'undecodable', origin: 'test', offset: '0' } } })
+  expect(carrier.published[0]).toMatchObject({
+    topic: TOPICS.deadLetters,
+    record: { value: Uint8Array.of(1, 2, 3), headers: { reason: 'undecodable', origin: 'test', offset: '0' } },
+  })
   expect(carrier.findings).toEqual([{ kind: 'progress', partition: 0, nowMs: START_MS }])
   expect(await telemetry.registry.metrics()).toContain('tocsin_detect_dead_letter_total{reason="undecodable"} 1')
 })
@@ -187,7 +192,14 @@ test('a checkpoint that cannot be read is told and watched on without', async ()
 test('more findings than a broker takes in one record are split, in order', async () => {
   const { carrier } = await started()
   const events = Array.from({ length: 4000 }, (_, i) => ({
-    kind: 'change' as const, id: String(i), type: 'deploy' as const, service: 'shop', version: '1', title: 'x'.repeat(300), atMs: START_MS, url: '',
+    kind: 'change' as const,
+    id: String(i),
+    type: 'deploy' as const,
+    service: 'shop',
+    version: '1',
+    title: 'x'.repeat(300),
+    atMs: START_MS,
+    url: '',
   }))
   await carrier.deliver(encoded([{ kind: 'events', events }]))
   expect(carrier.published.length).toBeGreaterThan(1)

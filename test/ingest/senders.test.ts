@@ -31,15 +31,15 @@ describe('Prometheus', () => {
     expect([batch.rows, new Set(batch.series.map((series) => series.service))]).toEqual([730, new Set(['node', 'self'])])
   })
 
-  it('promtool: a histogram', async () => {
+  it('promtool: a histogram and a counter', async () => {
     const batch = (await taken('promtool.rw1.proto-snappy.1')).of('metrics')[0]!
     expect(samplesOf(batch).map(({ key, value }) => [key, value])).toEqual([
       ['lab_lat_bucket{job="lab",le="0.1"}', 3],
-      ['lab_lat_bucket{job="lab",le="+Inf"}', 7],
+      ['lab_lat_bucket{job="lab",le="+Inf"}', 5],
       ['lab_lat_sum{job="lab"}', 1.5],
-      ['lab_lat_count{job="lab"}', 7],
-      ['lab_total{a="b",job="lab"}', 42],
-      ['lab_g{job="lab"}', -1],
+      ['lab_lat_count{job="lab"}', 5],
+      ['lab_requests_total{code="200",job="lab"}', 10],
+      ['lab_requests_total{code="500",job="lab"}', 1],
     ])
   })
 })

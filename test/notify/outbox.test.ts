@@ -110,9 +110,10 @@ describe('the outbox', () => {
 
   test('a running stage hears of a new notice without waiting for its next look', async () => {
     start({ pollMs: 60_000 })
-    await new Promise((resolve) => setTimeout(resolve, 200))
-    await plan(undefined, incident)
-    await until(() => pagerduty.events.length === 1 && slack.messages.length === 1, 3000)
+    await plan(undefined, { ...incident, id: 'first' })
+    await until(() => pagerduty.events.length === 1 && slack.messages.length === 1)
+    await plan(undefined, { ...incident, id: 'second' })
+    await until(() => pagerduty.events.length === 2 && slack.messages.length === 2)
   })
 
   test('the process dies between sending and settling: the next one sends again, and every receiver has it once', async () => {
@@ -155,9 +156,10 @@ describe('the outbox', () => {
     slack.fail('hang', { times: 100 })
     await plan(undefined, incident)
     start({ sendTimeoutMs: 1000 })
-    await until(() => pagerduty.events.length === 1 && jira.issues.length === 1 && webhook.deliveries.length === 1, 900)
+    await until(() => pagerduty.events.length === 1 && jira.issues.length === 1 && webhook.deliveries.length === 1)
+    expect(slack.messages).toEqual([])
     slack.recover()
-    await until(() => slack.messages.length === 1)
+    await until(() => slack.messages.length === 1, 15_000)
   })
 
   test('a receiver is down, then up again: opened before resolved, however long it took', async () => {

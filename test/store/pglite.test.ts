@@ -26,7 +26,7 @@ async function deadPid(): Promise<number> {
   return child.pid ?? 0
 }
 
-describe('the folder of the embedded database', () => {
+describe('the folder of the embedded database', { timeout: 90_000 }, () => {
   test('what was saved is there when it is opened again', async () => {
     const first = await openPglite({ dataDir: folder })
     await saveIncidents(first, [incident])
@@ -45,7 +45,7 @@ describe('the folder of the embedded database', () => {
     await saveIncidents(damaged, [incident])
     expect(await readIncident(damaged, incident.id)).toEqual(incident)
     await damaged[Symbol.asyncDispose]()
-  }, 60_000)
+  })
 
   test('one whose making was cut short is made anew', async () => {
     await mkdir(join(folder, 'postgres'))

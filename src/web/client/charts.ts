@@ -6,18 +6,19 @@ import type uPlot from 'uplot'
 import { sameDay } from './times.ts'
 import { unitFormat } from './units.ts'
 
-type UPlot = typeof import('uplot')
+type UPlot = typeof uPlot
 type Columns = readonly (readonly (number | null)[])[]
 
 const heightPx = 170
 const charts = new WeakMap<HTMLElement, { chart: uPlot; points: string }>()
+const watched = new WeakSet<HTMLDetailsElement>()
 const drawn = new Set<HTMLElement>()
 let library: Promise<UPlot> | undefined
 
 export async function drawCharts(root: ParentNode): Promise<void> {
   for (const element of drawn) if (!element.isConnected) forget(element)
   const elements = Array.from(root.querySelectorAll<HTMLElement>('details[open] > .chart'))
-  for (const details of root.querySelectorAll<HTMLDetailsElement>('details.signal:not([data-watched])')) watch(details)
+  for (const details of root.querySelectorAll<HTMLDetailsElement>('details.signal')) watch(details)
   if (elements.length === 0) return
   library ??= load()
   const UPlot = await library
@@ -36,9 +37,9 @@ async function load(): Promise<UPlot> {
   return module.default
 }
 
-/** The attribute would be taken away by an update; that is harmless, a second watcher finds the chart drawn. */
 function watch(details: HTMLDetailsElement): void {
-  details.setAttribute('data-watched', '')
+  if (watched.has(details)) return
+  watched.add(details)
   details.addEventListener('toggle', () => {
     if (details.open) void drawCharts(details.parentElement ?? details)
   })

@@ -1,12 +1,12 @@
 /**
  * Makes an element like another one by changing only what differs, so that scroll position, focus, selection, what somebody has
  * unfolded and what scripts have drawn stay as they are. Elements with an id are matched by it, others by position.
- * `data-hold` keeps an element as it is for now; what is inside a chart belongs to the scripts.
+ * `data-hold` keeps an element as it is for now; what is inside `data-scripted` belongs to the scripts.
  */
 export function morph(current: Element, next: Element): void {
   if (current.hasAttribute('data-hold')) return
   copyAttributes(current, next)
-  if (!current.classList.contains('chart') && !current.classList.contains('readout')) morphChildren(current, next)
+  if (!next.hasAttribute('data-scripted')) morphChildren(current, next)
 }
 
 function copyAttributes(current: Element, next: Element): void {

@@ -21,6 +21,8 @@ export interface FakeSlack extends Fake {
   replies(ts: string): readonly SlackMessage[]
   /** Answers `ok: false` with this error, as for a channel that was archived. */
   refuse(method: string, error: string, times?: number): void
+  /** Other people talk: so many messages in the channel. */
+  chatter(count: number): void
   /** As if somebody had deleted it. */
   forget(ts: string): void
 }
@@ -85,6 +87,9 @@ export async function startSlack(options: { readonly token?: string; readonly ch
     parents: () => messages.filter((message) => message.thread_ts === undefined),
     replies: (ts) => messages.filter((message) => message.thread_ts === ts),
     refuse: (method, error, times = 1) => void refusals.push({ method, error, times }),
+    chatter(count) {
+      for (let i = 0; i < count; i++) messages.push({ channel, ts: nextTs(), text: `message ${i}`, blocks: [], edits: 0 })
+    },
     forget: (ts) => void messages.splice(0, messages.length, ...messages.filter((message) => message.ts !== ts)),
   }
 }
