@@ -26,6 +26,8 @@ export const REPLAY_DEFAULTS: Overrides = {
   dataDir: '.tocsin/replay',
   logLevel: 'warn',
   'http.port': 0,
+  // Nothing is to be taken up again, so nothing need be saved on the way.
+  'detect.checkpointMs': 86_400_000,
   'notify.dryRun': true,
 }
 

@@ -31,7 +31,7 @@ export function collect(state: State, arrivals: readonly Arrival[], actions: rea
       pending.push({ dueMs: Math.max(dueOf(finding, next.nowMs), heardMs === undefined ? 0 : heardMs + 1), finding })
     }
   }
-  next = { ...next, progress, pending }
+  next = { ...next, nowMs: next.nowMs === 0 ? startOf(arrivals, config.stepMs) : next.nowMs, progress, pending }
   const nowMs = gridded(commonNow(progress, pending.length > config.limits.pending ? 0 : config.laggardMs), config.stepMs)
   return run(next, nowMs, effects, config)
 }
@@ -43,6 +43,12 @@ function commonNow(progress: ReadonlyMap<number, number>, laggardMs: number): nu
   let slowest = latest
   for (const nowMs of progress.values()) if (nowMs >= latest - laggardMs) slowest = Math.min(slowest, nowMs)
   return slowest
+}
+
+/** Time begins a step before the first that is heard of it. */
+function startOf(arrivals: readonly Arrival[], stepMs: number): number {
+  for (const { finding } of arrivals) if (finding.kind === 'progress') return gridded(finding.nowMs, stepMs) - stepMs
+  return 0
 }
 
 function gridded(nowMs: number, stepMs: number): number {

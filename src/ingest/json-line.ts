@@ -8,7 +8,8 @@ import type { DoorRequest } from './door.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-const LABELS = ['service_name', 'service.name', 'service', 'app', 'pod', 'container', 'container_name', 'job', 'instance', 'hostname', 'host', 'version']
+const NAMING_LABELS = ['service_name', 'service.name', 'service', 'app', 'pod', 'container', 'container_name', 'job']
+const LABELS = [...NAMING_LABELS, 'instance', 'hostname', 'host', 'version']
 /** What Fluent Bit's and Filebeat's Kubernetes filters add, and the label it stands for. */
 const KUBERNETES: readonly (readonly [path: readonly string[], label: string])[] = [
   [['kubernetes', 'labels', 'app'], 'app'],
@@ -31,7 +32,7 @@ export function lineRequest(record: InRecord, service: string, receivedMs: numbe
     const value = at(fields, path)
     if (typeof value === 'string' && value !== '' && !labels.has(label)) labels.set(label, value)
   }
-  if (service !== '' && (labels.size === 0 || !['service_name', 'service.name', 'service', 'app'].some((name) => labels.has(name)))) labels.set('service_name', service)
+  if (service !== '' && ![...NAMING_LABELS, 'app_kubernetes_io_name'].some((name) => labels.has(name))) labels.set('service_name', service)
   const timeMs = TIME_FIELDS.map((name) => timeOf(at(fields, [name]))).find((ms) => ms !== undefined) ?? (record.timestampMs > 0 ? record.timestampMs : receivedMs)
   const body = JSON.stringify({ streams: [{ stream: Object.fromEntries(labels), values: [[`${Math.floor(timeMs)}000000`, line]] }] })
   return { path: '/loki/api/v1/push', headers: { 'content-type': 'application/json' }, body: Buffer.from(body), receivedMs }

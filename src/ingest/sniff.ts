@@ -91,6 +91,7 @@ function byJson(value: Uint8Array, source: SourceConfig): Encoding {
   const item: unknown = Array.isArray(root) ? root[0] : root
   const has = (name: string) => typeof item === 'object' && item !== null && Object.hasOwn(item, name)
   if (has('specversion')) throw new DecodeError('unsupported', 'CloudEvents are not read')
+  if (has('resourceMetrics')) throw new DecodeError('unsupported', 'OTLP metrics are not read')
   if (source.signal === 'traces' && has('resourceSpans')) return 'otlp_json'
   if (source.signal === 'logs') return has('resourceLogs') ? 'otlp_json' : has('streams') ? 'loki_json' : 'lines'
   if (source.signal === 'events') {
@@ -131,13 +132,18 @@ function byProtobuf(bytes: Uint8Array, source: SourceConfig): Encoding | undefin
   }
 }
 
-/** {1: text, 2: text} and nothing else. */
+/** {1: text, 2: text} and nothing else. A Resource may look so, too, but its field 1 is a message that begins with its own field 1. */
 function isLabel(reader: ProtobufReader): boolean {
+  let names = 0
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag !== 0x0a && tag !== 0x12) return false
-    reader.skip(tag)
+    if (tag === 0x0a) {
+      const length = reader.uint32()
+      const at = reader.take(length)
+      if (++names > 1 || length === 0 || reader.bytes[at] === 0x0a) return false
+    } else if (tag === 0x12) reader.skip(tag)
+    else return false
   }
-  return true
+  return names === 1
 }
 
 /** A copy of what the snappy block holds; undefined when it is none. */

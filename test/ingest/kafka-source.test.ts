@@ -27,8 +27,8 @@ const lokiPlain = uncompressSync(Buffer.from(lokiSnappy)) as Buffer
 
 describe('records are told apart', () => {
   it.each<[what: string, source: Source, value: Uint8Array | string, headers: Record<string, string>, rows: string[]]>([
-    ['otlp_proto spans of the Collector', { signal: 'traces' }, fixture('kafka/otlp_spans.proto.record'), {}, ['spans 46']],
-    ['otlp_json spans of the Collector', { signal: 'traces' }, fixture('kafka/otlp_spans.json.record'), {}, ['spans 46']],
+    ['otlp_proto spans of the Collector', { signal: 'traces' }, fixture('kafka/otlp_spans.proto.record'), {}, ['spans 40']],
+    ['otlp_json spans of the Collector', { signal: 'traces' }, fixture('kafka/otlp_spans.json.record'), {}, ['spans 40']],
     ['otlp_proto logs of the Collector', { signal: 'logs' }, fixture('kafka/otlp_logs.proto.record'), {}, ['logs 20']],
     ['otlp_json logs of the Collector', { signal: 'logs' }, fixture('kafka/otlp_logs.json.record'), {}, ['logs 20']],
     ['remote write as Telegraf sends it', { signal: 'metrics' }, rwSnappy, {}, ['metrics 6']],
@@ -66,7 +66,9 @@ describe('a record that cannot be read', () => {
     ['CloudEvents in headers', { signal: 'events' }, '{}', { ce_specversion: '1.0' }, 'unsupported'],
     ["Mimir's second version", { signal: 'metrics' }, rwPlain, { Version: '\0\0\0\x02' }, 'unsupported'],
     ['OTLP metrics', { signal: 'metrics', encoding: 'otlp_proto' }, 'x', {}, 'unsupported'],
-    ['OTLP metrics, unannounced', { signal: 'metrics' }, encode('TracesData', { resourceSpans: [{ resource: { attributes: [{ key: 'a', value: { stringValue: 'b' } }] } }] }), {}, 'unrecognised'],
+    ['OTLP metrics of the Collector', { signal: 'metrics' }, fixture('kafka/otlp_metrics.proto.record'), {}, 'unrecognised'],
+    ['OTLP metrics of the Collector in JSON', { signal: 'metrics' }, fixture('kafka/otlp_metrics.json.record'), {}, 'unsupported'],
+    ['OTLP with nothing but a resource', { signal: 'metrics' }, encode('TracesData', { resourceSpans: [{ resource: { attributes: [{ key: 'a', value: { stringValue: 'b' } }] } }] }), {}, 'unrecognised'],
     ['noise', { signal: 'metrics' }, Buffer.from('8fa3b1', 'hex'), {}, 'unrecognised'],
     ['noise among logs', { signal: 'logs' }, Buffer.from('8fa3b100ff', 'hex'), {}, 'unrecognised'],
     ['JSON of another kind', { signal: 'traces' }, '{"a":1}', {}, 'unrecognised'],
