@@ -31,7 +31,7 @@ try {
   for (const old of readdirSync(target)) if (isSeed(old)) rmSync(join(target, old))
   for (const name of readdirSync(folder)) writeFileSync(join(target, name), readFileSync(join(folder, name)))
 } catch (error) {
-  console.warn(`The embedded database's first start will take some seconds longer: its seed could not be made (${error}).`)
+  console.warn(`The embedded database's first start will take some seconds longer: its seed could not be made (${error instanceof Error ? error.message : String(error)}).`)
 }
 // PGlite's worker would keep the build waiting.
 process.exit(0)

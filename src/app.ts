@@ -19,7 +19,6 @@ import type { PlanNotices } from './model.ts'
 import { planNotices } from './notify/routing.ts'
 import { createNotifyStage, type NotifyStage } from './notify/outbox.ts'
 import type { Db } from './store/db.ts'
-import { migrate } from './store/migrate.ts'
 import { openPglite } from './store/pglite.ts'
 import { openPostgres } from './store/postgres.ts'
 import type { Telemetry } from './telemetry.ts'
@@ -85,10 +84,9 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
   ]
 
   const needsStore = [...roles].some((role) => role !== 'ingest')
-  const db = needsStore ? await openStore(config) : undefined
+  const db = needsStore ? await openStore(config, telemetry) : undefined
   if (db !== undefined) {
     cleanup.push(async () => db[Symbol.asyncDispose]())
-    await migrate(db)
     readiness.push(() => db.query('select 1'))
   }
 
@@ -151,8 +149,8 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
   return { url, door, db, notify, stop }
 }
 
-async function openStore(config: Config): Promise<Db> {
-  return config.store === 'postgres' ? openPostgres(config.postgres) : openPglite({ dataDir: config.dataDir })
+async function openStore(config: Config, telemetry: Telemetry): Promise<Db> {
+  return config.store === 'postgres' ? openPostgres({ ...config.postgres, telemetry }) : openPglite({ dataDir: config.dataDir })
 }
 
 async function openTransport(config: Config, telemetry: Telemetry, clock: () => number): Promise<Transport> {

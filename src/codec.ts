@@ -7,6 +7,7 @@
 import { ByteReader, ByteWriter } from './codec-bytes.ts'
 import { PermanentError, messageOf } from './errors.ts'
 import type { Alert, Batch, Change, EventBatch, Finding, Labels, LogBatch, MetricBatch, Series, Source, SpanBatch } from './model.ts'
+import { seriesKey } from './series-key.ts'
 
 const BATCH_VERSION = 1
 const FINDINGS_VERSION = 1
@@ -89,7 +90,10 @@ function readBatch(reader: ByteReader, kind: Batch['kind']): Batch {
 function writeMetrics(writer: ByteWriter, batch: MetricBatch): void {
   writer.count(batch.series.length)
   for (const series of batch.series) {
-    writer.text(series.key)
+    // The key repeats what follows: it is written only where it was made in another way.
+    const given = !isDerived(series)
+    writer.count(given ? 1 : 0)
+    if (given) writer.text(series.key)
     writer.name(series.name)
     writer.name(series.service)
     writer.name(series.instance)
@@ -109,13 +113,13 @@ function writeMetrics(writer: ByteWriter, batch: MetricBatch): void {
 function readMetrics(reader: ByteReader): MetricBatch {
   const series: Series[] = []
   for (let left = reader.count(); left > 0; left--) {
-    const key = reader.text()
+    const givenKey = reader.count() === 0 ? undefined : reader.text()
     const name = reader.name()
     const service = reader.name()
     const instance = reader.name()
     const labels: [string, string][] = []
     for (let pairs = reader.count(); pairs > 0; pairs--) labels.push([reader.name(), reader.name()])
-    series.push({ key, name, labels: labels satisfies Labels, service, instance })
+    series.push({ key: givenKey ?? seriesKey(name, labels), name, labels: labels satisfies Labels, service, instance })
   }
   const rows = reader.count()
   return {
@@ -127,6 +131,16 @@ function readMetrics(reader: ByteReader): MetricBatch {
     value: reader.floats(rows),
     stale: reader.bytes(rows),
   }
+}
+
+/** Ingest uses the same objects again and again, so what was found out about one is kept as long as it lives. */
+const derived = new WeakSet<Series>()
+
+function isDerived(series: Series): boolean {
+  if (derived.has(series)) return true
+  if (series.key !== seriesKey(series.name, series.labels)) return false
+  derived.add(series)
+  return true
 }
 
 function writeSources(writer: ByteWriter, sources: readonly Source[]): void {

@@ -10,6 +10,7 @@ interface Node {
   readonly type?: string
   readonly description?: string
   readonly default?: unknown
+  readonly minimum?: number
   readonly enum?: readonly unknown[]
   readonly properties?: Readonly<Record<string, Node>>
   readonly required?: readonly string[]
@@ -55,7 +56,7 @@ function placeholder(node: Node): unknown {
   switch (node.type) {
     case 'number':
     case 'integer':
-      return 0
+      return node.minimum ?? 0
     case 'boolean':
       return false
     case 'array':

@@ -89,7 +89,7 @@ function problemsOf(issue: z.core.$ZodIssue): ConfigProblem[] {
 
 const VARIABLE = /\$\{([A-Z_a-z][A-Z_a-z0-9]*)(?::-([^}]*))?\}/g
 
-/** A copy with every `${NAME}` replaced; a name that is neither set nor given a fallback is a problem. */
+/** A copy without empty keys and with every `${NAME}` replaced; a name that is neither set nor given a fallback is a problem. */
 function substitute(value: unknown, env: NodeJS.ProcessEnv, path: string, problems: ConfigProblem[]): unknown {
   if (typeof value === 'string') {
     return value.replace(VARIABLE, (_, name: string, fallback: string | undefined) => {
@@ -100,9 +100,9 @@ function substitute(value: unknown, env: NodeJS.ProcessEnv, path: string, proble
   }
   if (Array.isArray(value)) return value.map((item, i) => substitute(item, env, `${path}.${i}`, problems))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, substitute(item, env, path === '' ? key : `${path}.${key}`, problems)]),
-  )
+  // A key with nothing after it (all below it is commented out) is a key that is not there.
+  const present = Object.entries(value).filter(([, item]) => item !== null)
+  return Object.fromEntries(present.map(([key, item]) => [key, substitute(item, env, path === '' ? key : `${path}.${key}`, problems)]))
 }
 
 function setAt(target: unknown, path: string, value: unknown, problems: ConfigProblem[]): void {

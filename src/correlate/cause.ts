@@ -8,7 +8,7 @@ import { blameAnomalies, blameChanges, blameTraffic } from './evidence.ts'
 import { measureExcess, type Stretch } from './excess.ts'
 import type { FlowHistory } from './flow-history.ts'
 import { Account } from './ledger.ts'
-import type { Graph } from './topology.ts'
+import { edgeKey, type Graph } from './topology.ts'
 import { listed, named } from './wording.ts'
 
 export interface CauseInput {
@@ -41,8 +41,8 @@ const EXPLAINED_AWAY = 0.5
 export function rankCauses(input: CauseInput): Cause[] {
   const { graph, maxHops } = input
   const accounts = new Map(suspectsOf(input).map((service) => [service, new Account(service)]))
-  const traffic = measureExcess(input.history, new Set(accounts.keys()), input.onsetMs, input.disturbed)
-  if (traffic !== undefined) blameTraffic(accounts, traffic, input.core)
+  const traffic = measureExcess(input.history, [...accounts.keys()], edgesAmong(accounts, graph), input.onsetMs, input.disturbed)
+  if (traffic !== undefined) blameTraffic(accounts, traffic, input)
   blameAnomalies(accounts, input)
   blamePosition(accounts, input, traffic !== undefined)
   blameChanges(accounts, input, traffic !== undefined)
@@ -91,6 +91,12 @@ function suspectsOf({ core, anomalies, changes, graph, maxHops }: CauseInput): s
   }
   suspects.delete('')
   return [...suspects].sort()
+}
+
+function edgesAmong(accounts: ReadonlyMap<string, Account>, graph: Graph): string[] {
+  const keys: string[] = []
+  for (const caller of accounts.keys()) for (const callee of graph.callees(caller)) if (accounts.has(callee)) keys.push(edgeKey(caller, callee))
+  return keys
 }
 
 /** It shows something, and what it calls does not. */

@@ -14,35 +14,20 @@ type Accounts = ReadonlyMap<string, Account>
 
 /** How much of the failures that callers see at something that did not itself fail is charged to it; the rest stays with the callers. */
 const CHARGED_TO_CALLEE = 0.7
-/** How far the caller of a slow thing is suspected along with it, should it have been changed. */
+/** A database is often slow, or fails, because of how it is asked: how far its caller is suspected along with it, should it have been changed. */
 const ASKED_BADLY = 0.5
 /** Shares below this are noise of the split. */
 const MIN_SHARE = 0.05
 
-export function blameTraffic(accounts: Accounts, traffic: TrafficExcess, core: readonly string[]): void {
-  blameFailures(accounts, traffic, core)
-  blameTime(accounts, traffic)
+export function blameTraffic(accounts: Accounts, traffic: TrafficExcess, { core, graph }: { core: readonly string[]; graph: Graph }): void {
+  blameFailures(accounts, traffic, core, graph)
+  blameTime(accounts, traffic, graph)
 }
 
-function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonly string[]): void {
+function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonly string[], graph: Graph): void {
   const started = new Map<string, number>()
   for (const { service, started: excess } of traffic.services.values()) started.set(service, excess.excess)
-  const unanswered = new Map<string, { failures: number; calls: number; callers: string[] }>()
-  for (const [callee, edges] of edgesByCallee(traffic.edges)) {
-    const seen = edges.reduce((sum, edge) => sum + edge.errors.excess, 0)
-    const own = traffic.services.get(callee)?.errors.excess ?? 0
-    const failures = seen - own
-    if (failures <= 0) continue
-    const failing = edges.filter((edge) => edge.errors.excess > 0)
-    let moved = 0
-    for (const edge of failing) {
-      const has = started.get(edge.caller) ?? 0
-      const moves = Math.min(has, CHARGED_TO_CALLEE * failures * (edge.errors.excess / seen))
-      started.set(edge.caller, has - moves)
-      moved += moves
-    }
-    if (moved > 0) unanswered.set(callee, { failures: moved, calls: sumOf(failing, (edge) => edge.errors.count), callers: failing.map((edge) => edge.caller) })
-  }
+  const unanswered = shiftUnanswered(traffic, started)
   let total = 0
   for (const failures of started.values()) total += failures
   for (const { failures } of unanswered.values()) total += failures
@@ -50,49 +35,67 @@ function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonl
   // One in ten failing is as bad as it gets; one in a hundred is a third of that.
   const served = Math.max(1, ...core.map((service) => traffic.services.get(service)?.errors.count ?? 0))
   const weight = lg((100 * total) / served, 10)
+  for (const edge of traffic.edges) if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.errors.excess / total) * weight)
   for (const [service, failures] of started) {
     const share = failures / total
     const { excess } = traffic.services.get(service)!.started
     accounts.get(service)?.noteOwn((excess / total) * weight)
     if (share < MIN_SHARE) continue
+    const numbers = `${formatPercent(share)} of the excess failures`
+    const count = `(${formatNumber(failures)} of ${formatNumber(total)})`
+    if (graph.isInferred(service)) {
+      accounts.get(service)?.add('failing-calls', share * weight, `Calls to it by ${listed(graph.callers(service))} fail: ${numbers} ${count}`)
+      continue
+    }
     const elsewhere = excess - failures >= 1 ? `, not counting ${formatNumber(excess - failures)} in calls to what did not itself report a failure` : ''
-    const text = `${formatPercent(share)} of the excess failures started here (${formatNumber(failures)} of ${formatNumber(total)})${elsewhere}`
-    accounts.get(service)?.add('errors-started', share * weight, text)
+    accounts.get(service)?.add('errors-started', share * weight, `${numbers} started here ${count}${elsewhere}`)
   }
-  for (const [callee, { failures, calls, callers }] of unanswered) {
+  for (const [callee, { failures, callers }] of unanswered) {
     const share = failures / total
     if (share < MIN_SHARE) continue
-    const text = `Calls to it by ${listed(callers)} fail without it reporting a failure: ${formatPercent(share)} of the excess failures (${formatNumber(calls)} calls)`
+    const text = `Calls to it by ${listed(callers)} fail without it reporting a failure: ${formatPercent(share)} of the excess failures (${formatNumber(failures)} of ${formatNumber(total)})`
     accounts.get(callee)?.add('failing-calls', share * weight, text)
   }
 }
 
-function blameTime(accounts: Accounts, traffic: TrafficExcess): void {
-  const self = new Map<string, number>()
-  for (const row of traffic.services.values()) self.set(row.service, row.self.excess)
-  let expected = sumOf([...traffic.services.values()], (row) => row.self.expected)
-  let waiting = 0
-  const callerShare: [caller: string, ms: number][] = []
-  for (const edge of traffic.edges) {
-    // A database is often slow because of how it is asked.
-    if (edge.inferred) callerShare.push([edge.caller, edge.client.excess])
-    // The client span's own time may be among the self time of its service: what the callee or the network took is not the caller's.
-    const excess = edge.inferred ? edge.client.excess : edge.gap.excess
-    self.set(edge.caller, Math.max(0, (self.get(edge.caller) ?? 0) - excess))
-    waiting += excess
-    expected += edge.inferred ? edge.client.expected : edge.gap.expected
+/** Calls given up although the callee did not fail (a timeout): moves most of these failures from the callers' to the callee's side. */
+function shiftUnanswered(traffic: TrafficExcess, started: Map<string, number>): Map<string, { failures: number; callers: string[] }> {
+  const unanswered = new Map<string, { failures: number; callers: string[] }>()
+  for (const [callee, edges] of edgesByCallee(traffic.edges)) {
+    const failing = edges.filter((edge) => !edge.inferred && edge.errors.excess > 0)
+    const seen = sumOf(failing, (edge) => edge.errors.excess)
+    const failures = seen - (traffic.services.get(callee)?.errors.excess ?? 0)
+    if (failures <= 0) continue
+    let moved = 0
+    for (const edge of failing) {
+      const has = started.get(edge.caller) ?? 0
+      const moves = Math.min(has, CHARGED_TO_CALLEE * failures * (edge.errors.excess / seen))
+      started.set(edge.caller, has - moves)
+      moved += moves
+    }
+    if (moved > 0) unanswered.set(callee, { failures: moved, callers: failing.map((edge) => edge.caller) })
   }
-  let total = waiting
-  for (const ms of self.values()) total += ms
+  return unanswered
+}
+
+function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): void {
+  // Of what is only known by its callers the edges tell the same, and who it was that waited.
+  const own = [...traffic.services.values()].filter((row) => !graph.isInferred(row.service))
+  let total = sumOf(own, (row) => row.self.excess)
+  let expected = sumOf(own, (row) => row.self.expected)
+  for (const edge of traffic.edges) {
+    const waiting = edge.inferred ? edge.client : edge.gap
+    total += waiting.excess
+    expected += waiting.expected
+  }
   if (total <= 0) return
   // Three times as long as usual is as bad as it gets.
   const weight = lg(total / Math.max(expected, 1), 2)
-  for (const [caller, ms] of callerShare) accounts.get(caller)?.noteOwn(ASKED_BADLY * (ms / total) * weight)
-  for (const [service, ms] of self) {
-    const share = ms / total
-    const row = traffic.services.get(service)
-    if (share < MIN_SHARE || row === undefined) continue
-    const each = `${formatDuration(ms / row.self.count)} more per request (normally ${formatDuration(row.self.expected / row.self.count)})`
+  for (const edge of traffic.edges) if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.client.excess / total) * weight)
+  for (const { service, self } of own) {
+    const share = self.excess / total
+    if (share < MIN_SHARE) continue
+    const each = `${formatDuration(self.excess / self.count)} more per request (normally ${formatDuration(self.expected / self.count)})`
     accounts.get(service)?.add('self-time', share * weight, `${formatPercent(share)} of the extra time is spent in it rather than in what it calls: ${each}`)
   }
   for (const [callee, edges] of edgesByCallee(traffic.edges)) {

@@ -47,10 +47,11 @@ export interface Stretch {
   readonly toMs: number
 }
 
-/** Of these services and the edges between them; undefined when no traces were seen during the fault. */
+/** Of these services and edges (by edgeKey); undefined when no traces were seen during the fault. */
 export function measureExcess(
   history: FlowHistory,
-  among: ReadonlySet<string>,
+  names: readonly string[],
+  edgeKeys: readonly string[],
   onsetMs: number,
   disturbed: readonly Stretch[],
 ): TrafficExcess | undefined {
@@ -59,37 +60,37 @@ export function measureExcess(
   const before = history.windows.filter((window) => window.endMs <= onsetMs - FINE_MS)
   const near = before.filter((window) => window.startMs >= onsetMs - FINE_MS - WINDOW_MS)
   const long = before.filter((window) => !disturbed.some(({ fromMs, toMs }) => window.startMs < toMs && window.endMs > fromMs))
-  const now = sum(fault, among)
-  if (now.services.size === 0 && now.calls.size === 0) return undefined
-  const nearSums = sum(near, among)
-  const longSums = sum(long, among)
   const services = new Map<string, ServiceExcess>()
-  for (const [service, row] of now.services) {
-    const references = [nearSums.services.get(service), longSums.services.get(service)]
-    const rows = long.flatMap((window) => window.services.get(service) ?? [])
-    const high = { count: requests, value: selfMs, rows }
-    services.set(service, {
-      service,
+  for (const name of names) {
+    const pick = (window: FlowWindow) => window.services.get(name)
+    const row = sumUp(rowsOf(fault, pick), addServices)
+    if (row === undefined) continue
+    const rows = rowsOf(long, pick)
+    const references = [sumUp(rowsOf(near, pick), addServices), sumUp(rows, addServices)]
+    services.set(name, {
+      service: name,
       started: counted(row, references, requests, (one) => one.errorsStarted),
       errors: counted(row, references, requests, (one) => one.errors),
-      self: timed(row, references, high),
+      self: timed(row, references, rows, requests, selfMs),
     })
   }
   const edges: EdgeExcess[] = []
-  for (const [key, row] of now.calls) {
-    const references = [nearSums.calls.get(key), longSums.calls.get(key)]
-    const rows = long.flatMap((window) => window.calls.get(key) ?? [])
+  for (const key of edgeKeys) {
+    const pick = (window: FlowWindow) => window.calls.get(key)
+    const row = sumUp(rowsOf(fault, pick), addCalls)
+    if (row === undefined) continue
+    const rows = rowsOf(long, pick)
+    const references = [sumUp(rowsOf(near, pick), addCalls), sumUp(rows, addCalls)]
     edges.push({
       caller: row.caller,
       callee: row.callee,
       inferred: row.inferred,
       errors: counted(row, references, calls, (one) => one.errors),
-      client: timed(row, references, { count: calls, value: clientMs, rows }),
-      gap: timed(row, references, { count: calls, value: gapMs, rows }),
+      client: timed(row, references, rows, calls, clientMs),
+      gap: timed(row, references, rows, calls, gapMs),
     })
   }
-  edges.sort((a, b) => (a.caller === b.caller ? order(a.callee, b.callee) : order(a.caller, b.caller)))
-  return { services, edges }
+  return services.size === 0 && edges.length === 0 ? undefined : { services, edges }
 }
 
 const requests = (row: ServiceWindow) => row.requests
@@ -98,26 +99,19 @@ const calls = (row: CallWindow) => row.calls
 const clientMs = (row: CallWindow) => row.clientMs
 const gapMs = (row: CallWindow) => (row.inferred || row.serverMs <= 0 ? 0 : Math.max(0, row.clientMs - row.serverMs))
 
-function order(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
+function rowsOf<Row>(windows: readonly FlowWindow[], pick: (window: FlowWindow) => Row | undefined): Row[] {
+  const rows: Row[] = []
+  for (const window of windows) {
+    const row = pick(window)
+    if (row !== undefined) rows.push(row)
+  }
+  return rows
 }
 
-function sum(windows: readonly FlowWindow[], among: ReadonlySet<string>): { services: Map<string, ServiceWindow>; calls: Map<string, CallWindow> } {
-  const services = new Map<string, ServiceWindow>()
-  const edges = new Map<string, CallWindow>()
-  for (const window of windows) {
-    for (const [service, row] of window.services) {
-      if (!among.has(service)) continue
-      const known = services.get(service)
-      services.set(service, known === undefined ? row : addServices(known, row))
-    }
-    for (const [key, row] of window.calls) {
-      if (!among.has(row.caller) || !among.has(row.callee)) continue
-      const known = edges.get(key)
-      edges.set(key, known === undefined ? row : addCalls(known, row))
-    }
-  }
-  return { services, calls: edges }
+function sumUp<Row>(rows: readonly Row[], add: (a: Row, b: Row) => Row): Row | undefined {
+  let sum = rows[0]
+  for (let i = 1; i < rows.length; i++) sum = add(sum!, rows[i]!)
+  return sum
 }
 
 /** With fewer requests than this a reference says nothing. */
@@ -137,20 +131,19 @@ function counted<Row>(row: Row, references: readonly (Row | undefined)[], count:
   return { count: count(row), observed, expected, excess: excess >= MIN_FAILURES && excess > 2 * Math.sqrt(expected) ? excess : 0 }
 }
 
-interface Timing<Row> {
-  readonly count: (row: Row) => number
-  readonly value: (row: Row) => number
-  /** Single windows of the long reference, for its spread. */
-  readonly rows: readonly Row[]
-}
-
 const UPPER_QUARTILE = 0.75
 /** Less than this beyond the expected is fluctuation. */
 const MIN_RISE = 0.05
 const MIN_CALLS_PER_WINDOW = 5
 
-/** Times: a service never seen before has no excess, slow may be what it is. */
-function timed<Row>(row: Row, references: readonly (Row | undefined)[], { count, value, rows }: Timing<Row>): Excess {
+/** Times. `rows` are the single windows of the long reference, for its spread. What was never seen before has no excess: slow may be what it is. */
+function timed<Row>(
+  row: Row,
+  references: readonly (Row | undefined)[],
+  rows: readonly Row[],
+  count: (row: Row) => number,
+  value: (row: Row) => number,
+): Excess {
   let perRequest = -1
   for (const reference of references) {
     if (reference !== undefined && count(reference) >= MIN_REFERENCE) perRequest = Math.max(perRequest, value(reference) / count(reference))

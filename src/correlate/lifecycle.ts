@@ -7,6 +7,8 @@ import type { Alert, Anomaly, Cause, Incident } from '../model.ts'
 import { rankCauses } from './cause.ts'
 import { isOpen, isStanding, type Draft } from './draft.ts'
 import { WINDOW_MS } from './excess.ts'
+import { FINE_MS } from './flow-history.ts'
+import { reachOf } from './grouping.ts'
 import { alertPages, worse } from './severity.ts'
 import type { TrackedIncident } from './state.ts'
 import { alertEndedEntry, causeEntry, openedEntry, resolvedEntry } from './timeline.ts'
@@ -97,16 +99,13 @@ function announce(draft: Draft, tracked: TrackedIncident, causes: readonly Cause
 
 /** When other incidents around the same services were felt: no reference for what is normal. */
 function disturbances(draft: Draft, tracked: TrackedIncident): { fromMs: number; toMs: number }[] {
+  const reach = reachOf(draft.graph, tracked.core, draft.config.maxHops)
   const spans: { fromMs: number; toMs: number }[] = []
   for (const other of draft.incidents.values()) {
-    if (other.incident.id === tracked.incident.id || !other.core.some((service) => nearCore(draft, tracked, service))) continue
-    spans.push({ fromMs: other.onsetMs - 10_000, toMs: Math.max(other.lastImpactMs, other.onsetMs + WINDOW_MS) })
+    if (other.incident.id === tracked.incident.id || !other.core.some((service) => reach.direct.has(service))) continue
+    spans.push({ fromMs: other.onsetMs - FINE_MS, toMs: Math.max(other.lastImpactMs, other.onsetMs + WINDOW_MS) })
   }
   return spans
-}
-
-function nearCore(draft: Draft, tracked: TrackedIncident, service: string): boolean {
-  return tracked.core.some((own) => draft.graph.distance(own, service, draft.config.maxHops) !== undefined)
 }
 
 function resolved(draft: Draft, tracked: TrackedIncident, anomalies: readonly Anomaly[]): TrackedIncident {

@@ -4,7 +4,7 @@
  * that is the difference between writing a few kilobytes anew and several megabytes at every step.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import type { Anomaly, CallWindow, ServiceWindow } from '../model.ts'
+import type { Anomaly, CallWindow, Incident, ServiceWindow } from '../model.ts'
 import { PermanentError } from '../errors.ts'
 import type { FlowWindow } from './flow-history.ts'
 import type { Pending, State, TrackedAnomaly } from './state.ts'
@@ -61,13 +61,7 @@ export function decodeState(bytes: Uint8Array): State {
     anomalies: new Map(core.anomalies.map((tracked) => [tracked.anomaly.id, { ...tracked, anomaly: withNaN(tracked.anomaly) }])),
     alerts: new Map(core.alerts.map((tracked) => [tracked.alert.id, tracked])),
     changes: new Map(core.changes.map((change) => [change.id, change])),
-    incidents: new Map(
-      core.incidents.map((tracked) => [
-        tracked.incident.id,
-        // JSON leaves out what is undefined.
-        { ...tracked, closedMs: tracked.closedMs, incident: { ...tracked.incident, acknowledgedMs: tracked.incident.acknowledgedMs, resolvedMs: tracked.incident.resolvedMs } },
-      ]),
-    ),
+    incidents: new Map(core.incidents.map((tracked) => [tracked.incident.id, { ...tracked, closedMs: tracked.closedMs, incident: inFull(tracked.incident) }])),
     topology: { edges: new Map(core.edges.map((edge) => [edgeKey(edge.caller, edge.callee), edge])), services: new Map(core.services) },
     history: { windows: blocks.slice(1).map(decodeWindow), seen: new Map(core.seen) },
   }
@@ -124,6 +118,11 @@ function decodeWindow(bytes: Uint8Array): FlowWindow {
   }
   encodedWindows.set(window, new Uint8Array(bytes))
   return window
+}
+
+/** JSON leaves out what is undefined; written out, so that keys are in the order they had. */
+function inFull({ id, title, severity, status, services, impact, causes, openedMs, acknowledgedMs, resolvedMs, updatedMs }: Incident): Incident {
+  return { id, title, severity, status, services, impact, causes, openedMs, acknowledgedMs, resolvedMs, updatedMs }
 }
 
 /** JSON says null for NaN and infinity, and nothing for undefined. */

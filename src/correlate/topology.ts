@@ -16,7 +16,7 @@ export interface Edge {
 
 export interface Topology {
   readonly edges: ReadonlyMap<string, Edge>
-  /** Services that serve requests, with when they last did. */
+  /** Who serves requests, with when they last did; what is only known by its callers among them. */
   readonly services: ReadonlyMap<string, number>
 }
 
@@ -102,7 +102,7 @@ export class Graph {
 
   /** Only known because somebody calls it: a database, a queue, a third party. */
   isInferred(service: string): boolean {
-    return this.#callers.has(service) && !this.#instrumented.has(service) && !this.#services.has(service)
+    return this.#callers.has(service) && !this.#instrumented.has(service)
   }
 
   /** Everything that can be reached by following calls, with its distance; `start` itself is not in it unless it is called in a circle. */

@@ -39,6 +39,8 @@ export interface Judgement {
   expected: number
   low: number
   high: number
+  /** What one spread is worth now. */
+  spread: number
   /** Signed distance in spreads. */
   z: number
   /** How far on the side that is bad, 1 = threshold. */
@@ -105,7 +107,7 @@ type Columns = ReturnType<typeof columns>
 
 export class Baselines {
   readonly #rules: BaselineRules
-  readonly #judgement: Judgement = { warm: false, expected: 0, low: 0, high: 0, z: 0, score: Number.NaN, direction: 'up' }
+  readonly #judgement: Judgement = { warm: false, expected: 0, low: 0, high: 0, spread: 0, z: 0, score: Number.NaN, direction: 'up' }
   readonly #free: number[] = []
   #c: Columns = columns(0)
   /** Bin-major, and a bin that was never visited does not exist: a tick touches one or two contiguous columns. */
@@ -182,6 +184,7 @@ export class Baselines {
     out.expected = c.base[slot]! + predicted
     out.low = side === Side.up ? Number.NEGATIVE_INFINITY : out.expected - threshold * spread
     out.high = side === Side.down ? Number.POSITIVE_INFINITY : out.expected + threshold * spread
+    out.spread = spread
     out.z = z
     out.score = out.warm ? Math.max(0, strayed / threshold) : Number.NaN
     out.direction = residual < 0 ? 'down' : 'up'

@@ -12,7 +12,7 @@ import { classifyMetric, isPlaceLabel, isStatusLabel } from './metric-kind.ts'
 import { Presence } from './presence.ts'
 import { RequestWindows, type Measure, type RequestWindow } from './request-windows.ts'
 import type { Feature } from './residuals.ts'
-import { Baselines, Side, type BaselineOf } from './seasonal.ts'
+import { Baselines, Side, type BaselineOf, type Judgement } from './seasonal.ts'
 import { seriesConfig, type SeriesConfig } from './series-config.ts'
 import { SeriesTable, type Entry } from './series-table.ts'
 import { isRate, isRatio, sentences, seriesSubject, sideOf, windowSubject } from './series-wording.ts'
@@ -30,6 +30,8 @@ const WINDOW_OPEN_AFTER = 2
 const WINDOW_CLOSE_AFTER = 3
 const LEAST_FAILED = 3
 const WILSON_Z = 2.5
+/** The least share of an error ratio's variance that is taken for more than luck. */
+const LEAST_LUCKLESS = 0.1
 
 /** What a series' samples go into. */
 interface Route {
@@ -284,7 +286,7 @@ export class SeriesDetector implements Detector {
     if (j.warm && feature !== undefined) this.#context.residuals.observe(window.service, feature, j.z)
     let { score, high } = j
     if (ratio) {
-      high = Math.max(this.#config.leastErrorRatio, high)
+      high = Math.max(this.#config.leastErrorRatio, errorLimit(j, window.requests))
       // How far the ratio is out even if luck was bad; a handful of failures says nothing either way.
       const sure = window.total >= LEAST_FAILED ? wilsonLower(window.total, window.requests, WILSON_Z) : 0
       if (j.warm) score = sure / high
@@ -411,6 +413,13 @@ export class SeriesDetector implements Detector {
       holdMs: kind.served ? this.#config.impactHoldMs : this.#config.holdMs,
     }
   }
+}
+
+/** Where an error ratio stops being normal: luck is left out of the spread, because the score leaves it out of the ratio. */
+function errorLimit({ expected, high, spread }: Readonly<Judgement>, requests: number): number {
+  const ratio = Math.max(0, Math.min(1, expected))
+  const luck = (ratio * (1 - ratio)) / requests
+  return expected + (high - expected) * Math.sqrt(Math.max(LEAST_LUCKLESS, 1 - luck / spread ** 2))
 }
 
 export const seriesDetector: DetectorKind<SeriesConfig> = {

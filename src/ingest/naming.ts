@@ -31,6 +31,7 @@ export function workloadOf(pod: string): string {
 }
 
 export class Naming {
+  /** All attributes that `peer` may ask for. */
   readonly peerAttributes: readonly string[]
   readonly #config: NamingConfig
   readonly #maxChars: number
@@ -47,7 +48,7 @@ export class Naming {
     this.#config = config
     this.#maxChars = maxNameChars
     this.#aliases = new Map(Object.entries(config.aliases))
-    this.peerAttributes = config.peer
+    this.peerAttributes = [...config.peer, 'server.port', 'net.peer.port']
     this.#metricService = config.metricService.map(ruleOf)
     this.#metricInstance = config.metricInstance.map(ruleOf)
     this.#logService = config.logService.map(ruleOf)
@@ -92,7 +93,7 @@ export class Naming {
 
   /** What a client span calls, or ''. */
   peer(attribute: Lookup): string {
-    for (const name of this.peerAttributes) {
+    for (const name of this.#config.peer) {
       const value = attribute(name)
       if (value === undefined || value === '') continue
       const port = name === 'server.address' ? attribute('server.port') : name === 'net.peer.name' ? attribute('net.peer.port') : undefined

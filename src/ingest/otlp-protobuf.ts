@@ -50,6 +50,50 @@ export function readAttribute(reader: ProtobufReader, attributes: Attributes, ma
   attributes.set(name, value)
 }
 
+/** One KeyValue, length first, kept only when its name is wanted: most are not even decoded. */
+export function readWantedAttribute(reader: ProtobufReader, wanted: WantedNames, attributes: Attributes, maxBytes: number): void {
+  const outer = reader.enter()
+  let nameAt = 0
+  let nameBytes = 0
+  let valueAt = -1
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x0a) {
+      nameBytes = reader.uint32()
+      nameAt = reader.take(nameBytes)
+    } else {
+      if (tag === 0x12) valueAt = reader.at
+      reader.skip(tag)
+    }
+  }
+  if (valueAt >= 0 && wanted.hasLength(nameBytes)) {
+    const name = reader.bytes.toString('latin1', nameAt, nameAt + nameBytes)
+    if (wanted.has(name)) {
+      reader.at = valueAt
+      attributes.set(name, readScalar(reader, maxBytes))
+    }
+  }
+  reader.leave(outer)
+}
+
+/** Names of attributes, told apart by their length first. */
+export class WantedNames {
+  readonly #names: ReadonlySet<string>
+  readonly #lengths: ReadonlySet<number>
+
+  constructor(names: readonly string[]) {
+    this.#names = new Set(names)
+    this.#lengths = new Set(names.map((name) => Buffer.byteLength(name)))
+  }
+
+  hasLength(byteCount: number): boolean {
+    return this.#lengths.has(byteCount)
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+}
+
 /** An AnyValue, length first, as text when it is a string, boolean or number; else ''. */
 function readScalar(reader: ProtobufReader, maxBytes: number): string {
   const outer = reader.enter()

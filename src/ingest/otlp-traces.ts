@@ -9,7 +9,7 @@ import type { SpanRow } from './columns.ts'
 import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
 import { hexId, integer, isObject, get, jsonAttributes, jsonSource, nanos, objects, rootGroups, text } from './otlp-json.ts'
-import { nanosAt, nanosBetween, readAttribute, readResource } from './otlp-protobuf.ts'
+import { WantedNames, nanosAt, nanosBetween, readResource, readWantedAttribute } from './otlp-protobuf.ts'
 import type { Attributes } from './otlp-protobuf.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 
@@ -19,6 +19,7 @@ export function decodeOtlpTraces(body: Uint8Array, context: DecodeContext): Span
   const reader = new ProtobufReader(body)
   const columns = new SpanColumns(context)
   const span = emptySpan()
+  const wanted = new WantedNames(context.naming.peerAttributes)
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag !== 0x0a) {
       reader.skip(tag)
@@ -38,7 +39,7 @@ export function decodeOtlpTraces(body: Uint8Array, context: DecodeContext): Span
           continue
         }
         const itemOuter = reader.enter()
-        readSpan(reader, span, context)
+        readSpan(reader, span, wanted, context)
         reader.leave(itemOuter)
         keep(span, sourceIndex, columns, context)
       }
@@ -49,7 +50,7 @@ export function decodeOtlpTraces(body: Uint8Array, context: DecodeContext): Span
   return columns.finish()
 }
 
-function readSpan(reader: ProtobufReader, span: SpanRow, context: DecodeContext): void {
+function readSpan(reader: ProtobufReader, span: SpanRow, wanted: WantedNames, context: DecodeContext): void {
   reset(span)
   const start = reader.at
   let startAt = -1
@@ -90,14 +91,15 @@ function readSpan(reader: ProtobufReader, span: SpanRow, context: DecodeContext)
         reader.skip(tag)
     }
   }
+  // A field that is not sent is 0.
   if (startAt >= 0) span.startMs = nanosAt(reader.view, startAt)
-  if (startAt >= 0 && endAt >= 0) span.durationMs = nanosBetween(reader.view, startAt, endAt)
+  if (endAt >= 0) span.durationMs = startAt >= 0 ? nanosBetween(reader.view, startAt, endAt) : nanosAt(reader.view, endAt)
   if (!calls(span)) return
   // The kind may stand after the attributes, so they are read in a second pass, and only here.
   const attributes: Attributes = new Map()
   reader.at = start
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === 0x4a) readAttribute(reader, attributes, context.limits.maxNameChars * 4)
+    if (tag === 0x4a) readWantedAttribute(reader, wanted, attributes, context.limits.maxNameChars * 4)
     else reader.skip(tag)
   }
   span.peer = context.naming.peer((name) => attributes.get(name))
@@ -135,7 +137,7 @@ export function decodeOtlpTracesJson(body: Uint8Array, context: DecodeContext): 
 
 function keep(span: SpanRow, sourceIndex: number, columns: SpanColumns, context: DecodeContext): void {
   if (!(span.durationMs >= 0)) span.durationMs = 0
-  const fault = faultOf(span) || timeFault(span.startMs + span.durationMs, context) || (sourceIndex < 0 ? 'service-limit' : '')
+  const fault = faultOf(span) || timeFault(span.startMs, context) || timeFault(span.startMs + span.durationMs, context) || (sourceIndex < 0 ? 'service-limit' : '')
   if (fault !== '') context.rejected.add(fault)
   else columns.push(sourceIndex, span)
 }

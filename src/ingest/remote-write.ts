@@ -4,6 +4,7 @@
  * its eight bytes. Spec: https://prometheus.io/docs/specs/prw/remote_write_spec/
  */
 import type { MetricBatch, Series } from '../model.ts'
+import { seriesKey } from '../series-key.ts'
 import { cleanText } from './clean-text.ts'
 import { MetricColumns } from './columns.ts'
 import { timeFault } from './decode-context.ts'
@@ -161,26 +162,20 @@ export function admitSeries(pairs: [string, string][], context: DecodeContext): 
   pairs.sort(byName)
   const labels: [string, string][] = []
   let name = ''
-  let key = ''
   for (let i = 0; i < pairs.length; i++) {
     const [label, raw] = pairs[i]!
     if (i > 0 && pairs[i - 1]![0] === label) return 'duplicate-label'
     const value = cleanText(raw, context.limits.maxLabelValueChars)
     if (label === '__name__') name = value
-    else {
-      labels.push([cleanText(label, context.limits.maxLabelNameChars), value])
-      key += `${key === '' ? '' : ','}${PLAIN_NAME.test(label) ? label : JSON.stringify(label)}=${JSON.stringify(value)}`
-    }
+    else labels.push([cleanText(label, context.limits.maxLabelNameChars), value])
   }
   if (name === '') return 'no-name'
   const lookup = (wanted: string) => labels.find((pair) => pair[0] === wanted)?.[1]
   const service = context.naming.metricService(lookup)
   if (!context.services.admit(service, context.receivedMs)) return 'service-limit'
-  const series: Series = { key: `${name}{${key}}`, name, labels, service, instance: context.naming.metricInstance(lookup) }
+  const series: Series = { key: seriesKey(name, labels), name, labels, service, instance: context.naming.metricInstance(lookup) }
   return context.series.admit(series, context.receivedMs)
 }
-
-const PLAIN_NAME = /^[A-Za-z_]\w*$/
 
 function byName(a: readonly [string, string], b: readonly [string, string]): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0

@@ -9,6 +9,8 @@ import { DecodeError } from '../errors.ts'
 const MAX_EXPANSION = 22
 /** Kept between calls; larger results are allocated for the call. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
+/** Copies go by words of four bytes and may write up to three bytes too many, which the next element overwrites. */
+const SLACK_BYTES = 4
 
 export class SnappyBlocks {
   #kept = new Uint8Array(64 * 1024)
@@ -31,8 +33,9 @@ export class SnappyBlocks {
   }
 
   #room(byteCount: number): Uint8Array {
-    if (byteCount <= this.#kept.length) return this.#kept
-    const fresh = new Uint8Array(Math.min(byteCount * 2, Math.max(byteCount, MAX_KEPT_BYTES)))
+    const needed = byteCount + SLACK_BYTES
+    if (needed <= this.#kept.length) return this.#kept
+    const fresh = new Uint8Array(Math.min(needed * 2, Math.max(needed, MAX_KEPT_BYTES)))
     if (fresh.length <= MAX_KEPT_BYTES) this.#kept = fresh
     return fresh
   }
@@ -40,6 +43,8 @@ export class SnappyBlocks {
 
 function expand(input: Uint8Array, start: number, out: Uint8Array, outEnd: number): number {
   const inEnd = input.length
+  const inView = new DataView(input.buffer, input.byteOffset, inEnd)
+  const outView = new DataView(out.buffer, out.byteOffset, out.byteLength)
   let at = start
   let to = 0
   while (at < inEnd) {
@@ -58,8 +63,11 @@ function expand(input: Uint8Array, start: number, out: Uint8Array, outEnd: numbe
         }
         length += 1
         if (length > inEnd - at || length > outEnd - to) throw corrupt('a literal is cut off')
-        if (length < 48) for (let i = 0; i < length; i++) out[to + i] = input[at + i]!
-        else out.set(input.subarray(at, at + length), to)
+        if (length < 48) {
+          let i = 0
+          for (; i < length && at + i + 4 <= inEnd; i += 4) outView.setUint32(to + i, inView.getUint32(at + i, true), true)
+          for (; i < length; i++) out[to + i] = input[at + i]!
+        } else out.set(input.subarray(at, at + length), to)
         at += length
         to += length
         continue
@@ -84,8 +92,11 @@ function expand(input: Uint8Array, start: number, out: Uint8Array, outEnd: numbe
     }
     if (offset === 0 || offset > to) throw corrupt('a copy reaches back before its start')
     if (length > outEnd - to) throw corrupt('it holds more bytes than it declares')
-    // Byte by byte: a copy may overlap what it writes, which is how runs are encoded.
-    for (let from = to - offset, stop = to + length; to < stop; ) out[to++] = out[from++]!
+    const stop = to + length
+    if (offset >= 4) for (let i = to; i < stop; i += 4) outView.setUint32(i, outView.getUint32(i - offset, true), true)
+    // A copy may overlap what it writes, which is how runs are encoded: then byte by byte.
+    else for (let i = to; i < stop; i++) out[i] = out[i - offset]!
+    to = stop
   }
   return to
 }

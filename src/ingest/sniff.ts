@@ -132,14 +132,14 @@ function byProtobuf(bytes: Uint8Array, source: SourceConfig): Encoding | undefin
   }
 }
 
-/** {1: text, 2: text} and nothing else. A Resource may look so, too, but its field 1 is a message that begins with its own field 1. */
+/** {1: text, 2: text} and nothing else. A Resource may look so, too, but its field 1 is a message, and no name begins with a control character. */
 function isLabel(reader: ProtobufReader): boolean {
   let names = 0
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === 0x0a) {
       const length = reader.uint32()
       const at = reader.take(length)
-      if (++names > 1 || length === 0 || reader.bytes[at] === 0x0a) return false
+      if (++names > 1 || length === 0 || reader.bytes[at]! < 0x20) return false
     } else if (tag === 0x12) reader.skip(tag)
     else return false
   }

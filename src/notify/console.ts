@@ -5,7 +5,7 @@ import { briefOf, causeLine, heading } from './message.ts'
 import type { ChannelConfig, NotifierKind } from './notifier.ts'
 import { minSeveritySchema } from './reason.ts'
 
-const config = z.strictObject({ minSeverity: minSeveritySchema('info') })
+const config = z.strictObject({ minSeverity: minSeveritySchema('info') }).describe('Prints notices on standard output')
 
 export const consoleKind: NotifierKind<ChannelConfig> = {
   name: 'console',

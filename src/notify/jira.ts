@@ -29,6 +29,7 @@ const config = z
     timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
   })
   .refine(({ flavor, email }) => flavor !== 'cloud' || email !== '', { path: ['email'], message: 'is needed with flavor: cloud' })
+  .describe('Jira: one issue per incident, with comments')
 type JiraConfig = z.infer<typeof config>
 
 const searchEveryMs = 1000

@@ -11,12 +11,14 @@ import type { NotifierContext, NotifierKind, Preview } from './notifier.ts'
 import { clip } from './plain-text.ts'
 import { minSeveritySchema } from './reason.ts'
 
-const config = z.strictObject({
-  routingKey: z.string().min(1).max(64).describe('Integration key of an "Events API v2" integration; keep it out of the file: ${PAGERDUTY_ROUTING_KEY}'),
-  url: z.url({ protocol: /^https?$/ }).default('https://events.pagerduty.com/v2/enqueue').describe('Where events go; https://events.eu.pagerduty.com/v2/enqueue in the EU'),
-  minSeverity: minSeveritySchema('error'),
-  timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
-})
+const config = z
+  .strictObject({
+    routingKey: z.string().min(1).max(64).describe('Integration key of an "Events API v2" integration; keep it out of the file: ${PAGERDUTY_ROUTING_KEY}'),
+    url: z.url({ protocol: /^https?$/ }).default('https://events.pagerduty.com/v2/enqueue').describe('Where events go; https://events.eu.pagerduty.com/v2/enqueue in the EU'),
+    minSeverity: minSeveritySchema('error'),
+    timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
+  })
+  .describe('PagerDuty, through its Events API v2: wakes people, so only incidents that are felt outside')
 type PagerDutyConfig = z.infer<typeof config>
 
 /** https://developer.pagerduty.com/docs/pd-cef-standard-fields; a whole event may have 512 KB, which bounded texts never reach. */

@@ -36,7 +36,7 @@ const clearMargin = 0.15
 export const severities = ['info', 'warning', 'error', 'critical'] as const satisfies readonly Severity[]
 
 export const minSeveritySchema = (fallback: Severity) =>
-  z.enum(severities).default(fallback).describe('Incidents below this severity are not told here: info, warning, error, critical')
+  z.enum(severities).default(fallback).describe('Incidents below this severity are not told here')
 
 export function decide(before: Incident | undefined, after: Incident, atMs: number, rules: ChannelRules): readonly Verdict[] {
   const happened = happenings(before, after, atMs)

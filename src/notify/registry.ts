@@ -35,7 +35,7 @@ export function channelsOf(config: { readonly dryRun: boolean; readonly channels
 interface Registered<Config extends ChannelConfig> {
   readonly name: string
   readonly config: z.ZodType<Config>
-  channel(given: unknown, isDryRun: boolean): Channel
+  readonly channel: (given: unknown, isDryRun: boolean) => Channel
 }
 
 /** Hides the type of its configuration, so that all kinds can stand in one list. */
@@ -44,7 +44,7 @@ function register<Config extends ChannelConfig>(kind: NotifierKind<Config>): Reg
   return {
     name,
     config,
-    channel(given, isDryRun) {
+    channel: (given, isDryRun) => {
       const settings = config.parse(given)
       const open = (context: NotifierContext) => (isDryRun && kind.preview ? dryRun(kind, settings, context) : kind.create(settings, context))
       return { name, concurrency, pages, tells, minSeverity: settings.minSeverity, open }

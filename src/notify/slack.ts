@@ -4,7 +4,7 @@
  * chat:write and, for reading back, channels:history (groups:history in a private channel).
  */
 /* oxlint-disable unicorn/require-post-message-target-origin -- Slack's postMessage is not a window's */
-import { WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError, WebClient } from '@slack/web-api'
+import { LogLevel, WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError, WebClient } from '@slack/web-api'
 import type { FetchFunction, Logger } from '@slack/web-api'
 import { z } from 'zod'
 import { PermanentError, RetryLaterError } from '../errors.ts'
@@ -14,13 +14,15 @@ import type { NotifierContext, NotifierKind, Preview, Sent } from './notifier.ts
 import { minSeveritySchema } from './reason.ts'
 import { parentMessage, replyMessage } from './slack-message.ts'
 
-const config = z.strictObject({
-  token: z.string().min(1).describe('Bot token (xoxb-…) with chat:write and channels:history; keep it out of the file: ${SLACK_TOKEN}'),
-  channel: z.string().regex(/^[A-Z0-9]{2,}$/, 'must be the id of a channel (C0123456789), not its name').describe('Id of the channel; the bot must be in it'),
-  apiUrl: z.url({ protocol: /^https?$/ }).default('https://slack.com/api/').describe("Where Slack's Web API is"),
-  minSeverity: minSeveritySchema('warning'),
-  timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
-})
+const config = z
+  .strictObject({
+    token: z.string().min(1).describe('Bot token (xoxb-…) with chat:write and channels:history; keep it out of the file: ${SLACK_TOKEN}'),
+    channel: z.string().regex(/^[A-Z0-9]{2,}$/, 'must be the id of a channel (C0123456789), not its name').describe('Id of the channel; the bot must be in it'),
+    apiUrl: z.url({ protocol: /^https?$/ }).default('https://slack.com/api/').describe("Where Slack's Web API is"),
+    minSeverity: minSeveritySchema('warning'),
+    timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
+  })
+  .describe('Slack: one message per incident, edited, with a thread')
 type SlackConfig = z.infer<typeof config>
 
 const eventType = 'tocsin_notice'
@@ -191,4 +193,12 @@ function fetchThrough(http: Http, signal: AbortSignal): FetchFunction {
 
 /** Errors come back as values; what the SDK would write itself would be a second, unstructured log. */
 const nothing = () => {}
-const silent: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, setLevel: nothing, setName: nothing, getLevel: () => 'error' as ReturnType<Logger['getLevel']> }
+const silent: Logger = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  setLevel: nothing,
+  setName: nothing,
+  getLevel: () => LogLevel.ERROR,
+}

@@ -13,16 +13,18 @@ import type { NotifierContext, NotifierKind, Preview } from './notifier.ts'
 import { isoTime } from './plain-text.ts'
 import { minSeveritySchema } from './reason.ts'
 
-const config = z.strictObject({
-  url: z.url({ protocol: /^https?$/ }).describe('Where notices are posted'),
-  secret: z
-    .string()
-    .min(1)
-    .refine((secret) => !secret.startsWith('whsec_') || secretBytes(secret).length >= 16, 'whsec_ must be followed by at least 16 bytes in base64')
-    .describe('Signs each notice: whsec_ and base64 as the specification has it, or any text, taken as its bytes; keep it out of the file'),
-  minSeverity: minSeveritySchema('info'),
-  timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
-})
+const config = z
+  .strictObject({
+    url: z.url({ protocol: /^https?$/ }).describe('Where notices are posted'),
+    secret: z
+      .string()
+      .min(1)
+      .refine((secret) => !secret.startsWith('whsec_') || secretBytes(secret).length >= 16, 'whsec_ must be followed by at least 16 bytes in base64')
+      .describe('Signs each notice: whsec_ and base64 as the specification has it, or any text, taken as its bytes; keep it out of the file'),
+    minSeverity: minSeveritySchema('info'),
+    timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
+  })
+  .describe('Any HTTP receiver; signed by Standard Webhooks')
 type WebhookConfig = z.infer<typeof config>
 
 export const webhookKind: NotifierKind<WebhookConfig> = {

@@ -94,8 +94,8 @@ async function textOf(path: string): Promise<string> {
 
 function parse(text: string): Holder | undefined {
   try {
-    const value = JSON.parse(text) as Partial<Holder> | null
-    return value && typeof value.pid === 'number' ? { pid: value.pid, host: String(value.host), started: String(value.started ?? '') } : undefined
+    const { host = '', pid, started = '' } = JSON.parse(text) as Partial<Holder>
+    return typeof pid === 'number' ? { pid, host, started } : undefined
   } catch {
     // Not ours, or cut short by a full disk: nobody alive can be named, so it is stale.
     return undefined

@@ -22,10 +22,9 @@ export interface PostgresOptions {
   readonly telemetry?: Telemetry
 }
 
-const { INT8 } = pgTypes.builtins
+/** What we ask for comes back as text, so that is the only format to parse. */
 const types: CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
-    oid === INT8 && format !== 'binary' ? Number : pgTypes.getTypeParser(oid, format as 'text')) as typeof pgTypes.getTypeParser,
+  getTypeParser: (oid) => (oid === pgTypes.builtins.INT8 ? Number : pgTypes.getTypeParser(oid)),
 }
 
 /** Open and migrated; rejects when the server cannot be reached. */

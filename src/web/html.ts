@@ -38,6 +38,6 @@ export function escapeHtml(text: string): string {
 function render(content: Content): string {
   if (content instanceof Html) return content.toString()
   if (content === undefined || content === false) return ''
-  if (typeof content === 'object') return content.map(render).join('')
+  if (Array.isArray(content)) return (content as readonly Content[]).map(render).join('')
   return escapeHtml(String(content))
 }

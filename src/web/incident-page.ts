@@ -100,7 +100,7 @@ function buttons({ id: plainId, status }: Incident): Html | undefined {
   return html`<form class="actions" id="actions" method="post" action="/incidents/${id}/acknowledge">
 ${status === 'open' && html`<button class="primary" id="acknowledge" name="action" value="acknowledge" formaction="/incidents/${id}/acknowledge">Acknowledge</button>`}
 <button class="secondary" id="resolve" name="action" value="resolve" formaction="/incidents/${id}/resolve">Resolve</button>
-<label class="by">as <input id="by" name="by" maxlength="80" autocomplete="name" placeholder="your name" data-keep></label>
+<label class="by"><span aria-hidden="true">as</span> <input id="by" name="by" maxlength="80" autocomplete="name" placeholder="your name" aria-label="Your name, for the timeline"></label>
 </form>`
 }
 

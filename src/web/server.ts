@@ -139,8 +139,8 @@ function registerStream(scope: FastifyInstance, stream: IncidentStream): void {
       return reply.code(503).header('retry-after', '30').send({ error: 'As many pages listen as may; ask again later, or read /api/v1/incidents.' })
     }
     reply.hijack()
-    // For proxies: nginx holds events back unless it is told not to.
-    const head = { ...securityHeaders, 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }
+    // For proxies: nginx holds events back unless it is told not to. No keep-alive: a stopping server would wait for it.
+    const head = { ...securityHeaders, connection: 'close', 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }
     reply.raw.writeHead(200, head)
     stream.add(reply.raw)
     return reply

@@ -51,6 +51,7 @@ export class IncidentStream implements AsyncDisposable {
 
   /** Takes over a response whose head has been written. */
   add(client: ServerResponse): void {
+    if (client.destroyed) return
     this.#clients.add(client)
     client.on('close', () => this.#clients.delete(client))
     client.on('error', () => this.#clients.delete(client))
@@ -62,7 +63,10 @@ export class IncidentStream implements AsyncDisposable {
     this.#ended = true
     clearInterval(this.#heartbeat)
     clearTimeout(this.#bunch)
-    for (const client of this.#clients) client.end()
+    for (const client of this.#clients) {
+      if (client.writableLength > 0) client.destroy()
+      else client.end()
+    }
     this.#clients.clear()
   }
 

@@ -1,5 +1,5 @@
 /** What protobufjs writes, the decoders read; where fields may come in any order, they do. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeLokiProtobuf } from '../../src/ingest/loki.ts'
 import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/otlp-logs.ts'

@@ -1,5 +1,5 @@
 /** Whatever the bytes: a batch or a DecodeError, soon. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
 import { decodeAlerts } from '../../src/ingest/alerts.ts'

@@ -103,7 +103,7 @@ describe('the outbox', () => {
     await plan(undefined, incident)
     await start().drain()
     const entries = await readTimeline(db, incident.id)
-    expect(entries.map((e) => [e.kind, e.atMs, e.text]).sort()).toEqual(
+    expect(entries.map((e) => [e.kind, e.atMs, e.text]).sort((a, b) => String(a).localeCompare(String(b)))).toEqual(
       ['jira', 'pagerduty', 'slack', 'webhook'].map((name) => ['notice', openedMs, `Told ${name} (opened): A new incident: severity error, felt outside.`]),
     )
   })

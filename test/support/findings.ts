@@ -52,6 +52,7 @@ export function flow(startMs: number, troubles: Troubles = {}, { requests = 200,
   }
   const services: ServiceWindow[] = []
   const edges: CallWindow[] = []
+  const silent = new Map<string, ServiceWindow>()
   for (const { service, selfMs, calls } of stations) {
     const count = Math.round(load.get(service) ?? 0)
     const trouble = troubles[service] ?? {}
@@ -66,8 +67,19 @@ export function flow(startMs: number, troubles: Troubles = {}, { requests = 200,
       const failing = Math.min(1, outcome.failing + refused)
       childMs += clientMs * perRequest
       passedOn = Math.min(1, passedOn + outcome.failing * Math.min(1, perRequest))
-      ownFailing = Math.min(1, ownFailing + refused * Math.min(1, perRequest))
       const n = Math.round(count * perRequest)
+      if (inferred) {
+        // The joiner charges a call that nobody answered to what was called.
+        const known = silent.get(callee) ?? { service: callee, requests: 0, errors: 0, errorsStarted: 0, durationMs: 0, selfMs: 0 }
+        const failures = Math.round(n * failing)
+        silent.set(callee, {
+          ...known, requests: known.requests + n, errors: known.errors + failures, errorsStarted: known.errorsStarted + failures,
+          durationMs: known.durationMs + n * clientMs, selfMs: known.selfMs + n * clientMs,
+        })
+        passedOn = Math.min(1, passedOn + refused * Math.min(1, perRequest))
+      } else {
+        ownFailing = Math.min(1, ownFailing + refused * Math.min(1, perRequest))
+      }
       edges.push({ caller: service, callee, inferred, calls: n, errors: Math.round(n * failing), clientMs: n * clientMs, serverMs: inferred ? 0 : n * outcome.ms })
     }
     const ownMs = selfMs + (trouble.selfMs ?? 0)
@@ -82,7 +94,7 @@ export function flow(startMs: number, troubles: Troubles = {}, { requests = 200,
       selfMs: count * ownMs,
     })
   }
-  return { kind: 'flow', partition, startMs, endMs: startMs + WINDOW_MS, services, calls: edges }
+  return { kind: 'flow', partition, startMs, endMs: startMs + WINDOW_MS, services: [...services, ...silent.values()], calls: edges }
 }
 
 /** Calls that have nothing to do with the shop: mailer → queue (inferred). */

@@ -82,6 +82,6 @@ function payloadProblems(payload: unknown): string[] {
   if (typeof summary !== 'string' || summary === '' || summary.length > 1024) problems.push("'payload.summary' is missing or longer than 1024")
   if (typeof source !== 'string' || source === '') problems.push("'payload.source' is missing or blank")
   if (!['critical', 'error', 'warning', 'info'].includes(String(severity))) problems.push("'payload.severity' is invalid")
-  if (timestamp !== undefined && Number.isNaN(Date.parse(String(timestamp)))) problems.push("'payload.timestamp' is no ISO 8601 date")
+  if (timestamp !== undefined && !(typeof timestamp === 'string' && Date.parse(timestamp) > 0)) problems.push("'payload.timestamp' is no ISO 8601 date")
   return problems
 }

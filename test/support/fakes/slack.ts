@@ -107,7 +107,7 @@ function pick(args: Record<string, unknown>, name: string): Record<string, unkno
 }
 
 function contentOf(args: Record<string, unknown>): Pick<SlackMessage, 'text' | 'blocks'> {
-  return { text: String(args['text'] ?? ''), blocks: (args['blocks'] ?? []) as SlackMessage['blocks'] }
+  return { text: textOf(args), blocks: (args['blocks'] ?? []) as SlackMessage['blocks'] }
 }
 
 function page(all: readonly SlackMessage[], args: Record<string, unknown>): Record<string, unknown> {
@@ -116,6 +116,10 @@ function page(all: readonly SlackMessage[], args: Record<string, unknown>): Reco
   const withMetadata = String(args['include_all_metadata']) === 'true'
   const messages = all.slice(from, to).map(({ metadata, ...message }) => (withMetadata && metadata ? { ...message, metadata } : message))
   return { ok: true, messages, has_more: to < all.length, response_metadata: { next_cursor: to < all.length ? String(to) : '' } }
+}
+
+function textOf(args: Record<string, unknown>): string {
+  return typeof args['text'] === 'string' ? args['text'] : ''
 }
 
 interface Block {
@@ -128,7 +132,7 @@ interface Block {
 function contentProblem(args: Record<string, unknown>): string {
   const blocks = (args['blocks'] ?? []) as readonly Block[]
   if (!args['text'] && blocks.length === 0) return 'no_text'
-  if (String(args['text'] ?? '').length > 40_000) return 'msg_too_long'
+  if (textOf(args).length > 40_000) return 'msg_too_long'
   if (blocks.length > 50) return 'invalid_blocks'
   const longest: Readonly<Record<string, number>> = { header: 150, section: 3000 }
   for (const { elements, text, type = '' } of blocks) {
