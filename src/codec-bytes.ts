@@ -80,7 +80,8 @@ export class ByteWriter {
   times(column: Float64Array): void {
     this.#reserve(column.length * 9 + 1)
     let whole = true
-    for (let i = 0; whole && i < column.length; i++) whole = Number.isSafeInteger(column[i]) && Math.abs(column[i]!) < 2 ** 50 && !Object.is(column[i], -0)
+    for (let i = 0; whole && i < column.length; i++)
+      whole = Number.isSafeInteger(column[i]) && Math.abs(column[i]!) < 2 ** 50 && !Object.is(column[i], -0)
     this.#byte(whole ? 1 : 0)
     if (!whole) {
       this.floats(column)
@@ -171,7 +172,8 @@ export class ByteReader {
   /** A number of things that follow, each of which takes a byte at least. */
   count(): number {
     const value = this.#varint()
-    if (value > this.#buffer.length - this.#at) throw new RangeError(`${value} things announced, ${this.#buffer.length - this.#at} bytes left`)
+    if (value > this.#buffer.length - this.#at)
+      throw new RangeError(`${value} things announced, ${this.#buffer.length - this.#at} bytes left`)
     return value
   }
 

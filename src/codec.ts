@@ -62,7 +62,8 @@ export function decodeFindings(bytes: Uint8Array): Finding[] {
   } catch (error) {
     throw new PermanentError(`a findings record (${bytes.length} bytes) is not JSON: ${messageOf(error)}`, { cause: error })
   }
-  if (typeof root !== 'object' || root === null || !Array.isArray(root.findings)) throw new PermanentError('a findings record holds no findings')
+  if (typeof root !== 'object' || root === null || !Array.isArray(root.findings))
+    throw new PermanentError('a findings record holds no findings')
   if (root.version !== FINDINGS_VERSION) throw unknownVersion('findings record', root.version, FINDINGS_VERSION)
   return root.findings.map((finding) => fromJson(finding)) as Finding[]
 }
@@ -81,8 +82,11 @@ function readBatch(reader: ByteReader, kind: Batch['kind']): Batch {
     case 'links':
       return readSpans(reader, kind)
     case 'events':
-      return { kind, events: (JSON.parse(reader.text()) as unknown[]).map((event) => fromJson(event)) as (Change | Alert)[] } satisfies EventBatch
-    case 'tick':
+      return {
+        kind,
+        events: (JSON.parse(reader.text()) as unknown[]).map((event) => fromJson(event)) as (Change | Alert)[],
+      } satisfies EventBatch
+    default:
       return { kind, nowMs: reader.float64() }
   }
 }
@@ -154,7 +158,8 @@ function writeSources(writer: ByteWriter, sources: readonly Source[]): void {
 
 function readSources(reader: ByteReader): Source[] {
   const sources: Source[] = []
-  for (let left = reader.count(); left > 0; left--) sources.push({ service: reader.name(), instance: reader.name(), version: reader.name() })
+  for (let left = reader.count(); left > 0; left--)
+    sources.push({ service: reader.name(), instance: reader.name(), version: reader.name() })
   return sources
 }
 
@@ -225,7 +230,13 @@ function readSpans(reader: ByteReader, kind: 'spans' | 'links'): SpanBatch {
 
 /* ---- JSON with the values that JSON lacks: each becomes {"$": name}. Nothing in the model has a field of that name. */
 
-const LACKING: Readonly<Record<string, number | undefined>> = { NaN: NaN, Infinity: Infinity, '-Infinity': -Infinity, '-0': -0, undefined: undefined }
+const LACKING: Readonly<Record<string, number | undefined>> = {
+  NaN: NaN,
+  Infinity: Infinity,
+  '-Infinity': -Infinity,
+  '-0': -0,
+  undefined: undefined,
+}
 
 function toJson(value: unknown): unknown {
   if (value === undefined) return { $: 'undefined' }

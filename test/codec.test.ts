@@ -6,11 +6,19 @@ import type { Alert, Anomaly, Batch, Change, Finding, Flow, LogBatch, MetricBatc
 
 const record = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) => fc.record<T>(model, { noNullPrototype: true })
 
-const text = fc.oneof(fc.string({ unit: 'grapheme', maxLength: 60 }), fc.constantFrom('', '__proto__', 'a b', 'ünï', '\u{1f514}'), fc.string({ maxLength: 300 }))
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme', maxLength: 60 }),
+  fc.constantFrom('', '__proto__', 'a b', 'ünï', '\u{1f514}'),
+  fc.string({ maxLength: 300 }),
+)
 const labels = fc.array(fc.tuple(text, text), { maxLength: 5 })
 const ms = fc.oneof(fc.integer({ min: 0, max: 4e12 }), fc.double({ noNaN: false }))
 const wholeMs = fc.integer({ min: -1e12, max: 4e12 })
-const hex = (bytes: number) => fc.oneof(fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((id) => Buffer.from(id).toString('hex')), fc.constant(''))
+const hex = (bytes: number) =>
+  fc.oneof(
+    fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((id) => Buffer.from(id).toString('hex')),
+    fc.constant(''),
+  )
 
 const column = <T>(rows: number, item: fc.Arbitrary<T>) => fc.array(item, { minLength: rows, maxLength: rows })
 const index = (rows: number, table: number) => column(rows, fc.nat({ max: Math.max(0, table - 1) })).map((list) => Uint32Array.from(list))
@@ -127,9 +135,19 @@ const flow: fc.Arbitrary<Flow> = record({
   partition: fc.nat(),
   startMs: anyNumber,
   endMs: anyNumber,
-  services: fc.array(record({ service: text, requests: anyNumber, errors: anyNumber, errorsStarted: anyNumber, durationMs: anyNumber, selfMs: anyNumber })),
+  services: fc.array(
+    record({ service: text, requests: anyNumber, errors: anyNumber, errorsStarted: anyNumber, durationMs: anyNumber, selfMs: anyNumber }),
+  ),
   calls: fc.array(
-    record({ caller: text, callee: text, inferred: fc.boolean(), calls: anyNumber, errors: anyNumber, clientMs: anyNumber, serverMs: anyNumber }),
+    record({
+      caller: text,
+      callee: text,
+      inferred: fc.boolean(),
+      calls: anyNumber,
+      errors: anyNumber,
+      clientMs: anyNumber,
+      serverMs: anyNumber,
+    }),
   ),
 })
 

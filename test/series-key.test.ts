@@ -5,8 +5,23 @@ import { seriesKey } from '../src/series-key.ts'
 describe('the key of a series', () => {
   it.each<[name: string, labels: [string, string][], key: string]>([
     ['up', [], 'up{}'],
-    ['up', [['a', 'x'], ['b_9', '']], 'up{a="x",b_9=""}'],
-    ['up', [['a b', '1'], ['9a', '2'], ['', '3']], 'up{"a b"="1","9a"="2",""="3"}'],
+    [
+      'up',
+      [
+        ['a', 'x'],
+        ['b_9', ''],
+      ],
+      'up{a="x",b_9=""}',
+    ],
+    [
+      'up',
+      [
+        ['a b', '1'],
+        ['9a', '2'],
+        ['', '3'],
+      ],
+      'up{"a b"="1","9a"="2",""="3"}',
+    ],
     ['up', [['a', 'q"\\\n']], 'up{a="q\\"\\\\\\n"}'],
     ['höhe', [['é', 'é']], 'höhe{"é"="é"}'],
     ['up', [['a', 'x'.repeat(9_000)]], `up{a="${'x'.repeat(9_000)}"}`],

@@ -216,7 +216,7 @@ export class ServiceLogs {
     this.#watched.add(id)
     const seen = this.#observation(startMs, tally.lines, expected, stabilised(expected) + threshold * spread, score)
     const explain = (worst: Observation): string[] => [
-      `A known log line came ${worst.volume} times in ${this.#span()}; ${this.#count(worst.expected)} were expected.`,
+      `${this.name} wrote this ${times(worst.volume)} in ${this.#span()}, ${this.#count(worst.expected)} were expected: "${shortened(known.text)}"`,
       `For example: "${tally.example}"`,
     ]
     episodes.observe(key, this.#subject(`log line: ${shortened(known.text)}`), seen, explain, emit)
@@ -242,7 +242,7 @@ export class ServiceLogs {
     for (const { known, tally, score } of chosen) {
       const explain = (worst: Observation): string[] => {
         const sentences = [
-          `A log line that ${this.name} had never written before came ${worst.volume === 1 ? 'once' : `${worst.volume} times`} in ${this.#span()}.`,
+          `${this.name} had never written this before and now wrote it ${times(worst.volume)} in ${this.#span()}: "${shortened(known.text)}"`,
           `For example: "${tally.example}"`,
         ]
         if (hidden > 0) sentences.push(`${hidden} more new kinds of log lines came in the same window.`)
@@ -261,7 +261,7 @@ export class ServiceLogs {
     const expected = known.settled ? countOf(known.level.location) : 0
     const seen = this.#observation(startMs, 0, expected, stabilised(expected), 0)
     const explain = (worst: Observation): string[] => [
-      `It came ${worst.volume} times in ${this.#span()} at its worst.`,
+      `${this.name} wrote this ${times(worst.volume)} in ${this.#span()} at its worst: "${shortened(known.text)}"`,
       `For example: "${known.example}"`,
     ]
     const wasOpen = episodes.isOpen(key)
@@ -413,4 +413,8 @@ function guessedSeverity(text: string): number {
 /** How much more than usual a service says besides; 1 when it says less. */
 function growthOf(lines: number, usual: number): number {
   return Math.max(1, Math.min(MAX_GROWTH, lines / Math.max(1, usual)))
+}
+
+function times(count: number): string {
+  return count === 1 ? 'once' : `${count} times`
 }

@@ -54,6 +54,8 @@ const BIN_MS = DAY_MS / BINS
 const WEEK_MS = 7 * DAY_MS
 /** Residuals further out than this many spreads teach no more than one that is exactly so far out. */
 const CLIP = 5
+/** So many rows are taken as they come. */
+const FIRST_ROWS = 10
 const LEVEL_ROWS = 50
 const LEVEL_MS = 300_000
 const SPREAD_RATE = 0.005
@@ -61,7 +63,9 @@ const PROFILE_SHARE = 0.2
 /** In the first days a bin has been seen once or twice: it learns faster. */
 const PROFILE_SHARE_EARLY = 0.5
 const EARLY_MS = 3 * DAY_MS
-const ABNORMAL_LEVEL_WEIGHT = 0.1
+/** A row further out than the least threshold may be the first of an anomaly: it teaches little, else it would hide the next. */
+const ODD_LEVEL_WEIGHT = 0.1
+const ODD_SPREAD_WEIGHT = 0.2
 const ABNORMAL_SPREAD_WEIGHT = 0.02
 const ABSORB_RATE = 0.1
 /** An anomaly that opens teaches the tail this much, once: the threshold rises by about a tenth. */
@@ -71,6 +75,8 @@ const TAIL_SHARE = 0.1
 const TAIL_START = 1.2
 const TAIL_MEAN = 0.5
 const TAIL_PRIOR = 5
+/** An exceedance teaches no more than one of so many means; one in twenty of an exponential tail is larger. */
+const TAIL_CLIP = 3
 const GAP_INTERVALS = 10
 const GAP_MS = 600_000
 /** Mean absolute deviation to standard deviation of a normal distribution, √(π/2). */
@@ -205,14 +211,17 @@ export class Baselines {
     c.z2[slot] = c.z1[slot]!
     c.z1[slot] = z
 
-    const levelRate = Math.max(1 / (rows + 1), dtMs / (dtMs + Math.max(LEVEL_MS, LEVEL_ROWS * c.interval[slot]!)))
-    const clipped = rows < 10 ? residual : Math.max(-CLIP * spread, Math.min(CLIP * spread, residual))
+    // Early on every row counts in proportion to its age: what a process does while it starts is soon outweighed.
+    const youth = 2 / (rows + 2)
+    const levelRate = Math.max(youth, dtMs / (dtMs + Math.max(LEVEL_MS, LEVEL_ROWS * c.interval[slot]!)))
+    const clipped = rows < FIRST_ROWS ? residual : Math.max(-CLIP * spread, Math.min(CLIP * spread, residual))
     const absorbing = abnormal && timeMs - c.abnormalSinceMs[slot]! >= c.holdMs[slot]!
-    const weight = abnormal ? ABNORMAL_LEVEL_WEIGHT : 1
-    c.level[slot] = c.level[slot]! + (absorbing ? ABSORB_RATE * residual : weight * levelRate * clipped)
-    const spreadRate = Math.max(SPREAD_RATE, 1 / (rows + 1)) * (abnormal && !absorbing ? ABNORMAL_SPREAD_WEIGHT : 1)
-    c.spread[slot] = c.spread[slot]! + spreadRate * (Math.abs(clipped) * MAD_TO_SD - c.spread[slot]!)
-    if (!abnormal && rows >= 10) {
+    const odd = abnormal || (rows >= FIRST_ROWS && Math.abs(z) >= this.#rules.leastZ)
+    c.level[slot] = c.level[slot]! + (absorbing ? ABSORB_RATE * residual : (odd ? ODD_LEVEL_WEIGHT : 1) * levelRate * clipped)
+    const spreadWeight = absorbing ? 1 : abnormal ? ABNORMAL_SPREAD_WEIGHT : odd ? ODD_SPREAD_WEIGHT : 1
+    c.spread[slot] = c.spread[slot]! + spreadWeight * Math.max(SPREAD_RATE, youth) * (Math.abs(clipped) * MAD_TO_SD - c.spread[slot]!)
+    // Also from abnormal rows: what comes back at the same time of every day is learnt within a week, a single outage leaves little.
+    if (rows >= FIRST_ROWS) {
       const profileRate =
         ((timeMs - c.bornMs[slot]! < EARLY_MS ? PROFILE_SHARE_EARLY : PROFILE_SHARE) * Math.max(1, c.interval[slot]!)) / BIN_MS
       const learnt = Math.min(0.5, profileRate) * clipped
@@ -267,7 +276,7 @@ export class Baselines {
   /** Never below what the unit, the level and the grid of the values allow; wider while few rows were seen. */
   #spread(slot: number, rows: number, expected: number): number {
     const c = this.#c
-    const seen = c.spread[slot]! * (1 + 8 / (rows + 1))
+    const seen = c.spread[slot]! * (1 + 4 / (rows + 1))
     const grid = Math.max(c.quantum[slot]! / 2, c.fractional[slot] === 0 ? 0.5 : 0)
     return Math.max(seen, c.floor[slot]!, c.relativeFloor[slot]! * Math.abs(expected), grid)
   }
@@ -276,7 +285,7 @@ export class Baselines {
     const c = this.#c
     const rowsPerWeek = WEEK_MS / Math.max(1, c.interval[slot]!)
     const nats = Math.log(Math.max(1, (TAIL_SHARE * rowsPerWeek) / this.#rules.falseAlarmsPerWeek))
-    return Math.max(this.#rules.leastZ, c.tailStart[slot]! + c.tailMean[slot]! * nats) * (1 + 20 / (rows + 20))
+    return Math.max(this.#rules.leastZ, c.tailStart[slot]! + c.tailMean[slot]! * nats) * (1 + 10 / (rows + 10))
   }
 
   /** The smallest distance of the last rows on one side: what an anomaly would have needed to open. */
@@ -295,7 +304,8 @@ export class Baselines {
     const count = abnormal ? c.tailCount[slot]! : c.tailCount[slot]! + 1
     c.tailCount[slot] = count
     const meanRate = abnormal ? TAIL_ABNORMAL_RATE : Math.max(0.01, 1 / (count + TAIL_PRIOR))
-    c.tailMean[slot] = c.tailMean[slot]! + meanRate * (least - start - c.tailMean[slot]!)
+    const mean = c.tailMean[slot]!
+    c.tailMean[slot] = mean + meanRate * (Math.min(least - start, TAIL_CLIP * mean) - mean)
   }
 
   #bin(index: number): Float32Array {

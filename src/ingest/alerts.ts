@@ -43,7 +43,8 @@ function readAlert(item: unknown, context: DecodeContext): Alert | string {
   const pairs = ownTexts(item, 'labels').filter(([, value]) => value !== '')
   if (pairs.length === 0) return 'no-labels'
   if (pairs.length > limits.maxLabels) return 'too-many-labels'
-  if (pairs.some(([name, value]) => name.length > limits.maxLabelNameChars || value.length > limits.maxLabelValueChars)) return 'label-too-long'
+  if (pairs.some(([name, value]) => name.length > limits.maxLabelNameChars || value.length > limits.maxLabelValueChars))
+    return 'label-too-long'
   const labels = pairs
     .map(([name, value]) => [cleanText(name, limits.maxLabelNameChars), cleanText(value, limits.maxLabelValueChars)] as const)
     .sort((a, b) => (a[0] < b[0] ? -1 : 1))
@@ -59,7 +60,10 @@ function readAlert(item: unknown, context: DecodeContext): Alert | string {
   const summary = annotations.get('summary') ?? annotations.get('description') ?? annotations.get('message') ?? name
   return {
     kind: 'alert',
-    id: createHash('sha256').update(JSON.stringify([labels, startsMs ?? null])).digest('hex').slice(0, 32),
+    id: createHash('sha256')
+      .update(JSON.stringify([labels, startsMs ?? null]))
+      .digest('hex')
+      .slice(0, 32),
     name,
     service,
     severity: severityOfAlert(lookup('severity') ?? lookup('priority')),

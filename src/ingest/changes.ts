@@ -12,7 +12,17 @@ import type { DecodeContext } from './decode-context.ts'
 import { timeFault } from './decode-context.ts'
 import { parseJson } from './json-body.ts'
 
-const TYPES = ['deploy', 'rollback', 'sync', 'rollout', 'flag', 'config', 'scaling', 'chaos', 'other'] as const satisfies readonly ChangeType[]
+const TYPES = [
+  'deploy',
+  'rollback',
+  'sync',
+  'rollout',
+  'flag',
+  'config',
+  'scaling',
+  'chaos',
+  'other',
+] as const satisfies readonly ChangeType[]
 const MAX_TITLE_CHARS = 300
 const TIME_PROBLEM = 'must be RFC 3339, like 2026-11-22T10:00:00Z, or milliseconds since 1970'
 
@@ -41,7 +51,9 @@ export function decodeChanges(body: Uint8Array, context: DecodeContext): EventBa
 function readChange(item: unknown, where: string, context: DecodeContext): Change {
   const parsed = postedChange.safeParse(item)
   if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'the event'} ${issue.path.length === 0 ? 'must be an object' : issue.message}`)
+    const problems = parsed.error.issues.map(
+      (issue) => `${issue.path.join('.') || 'the event'} ${issue.path.length === 0 ? 'must be an object' : issue.message}`,
+    )
     throw new DecodeError('bad-event', `${where}${problems.join('; ')}`)
   }
   const { maxNameChars } = context.limits
@@ -52,9 +64,13 @@ function readChange(item: unknown, where: string, context: DecodeContext): Chang
   const atMs = typeof given === 'number' ? given : typeof given === 'string' ? parseTime(given)! : context.receivedMs
   const fault = timeFault(atMs, context)
   if (fault !== '') throw new DecodeError('bad-event', `${where}time is ${fault === 'too-old' ? 'too old' : 'too far in the future'}`)
-  if (!context.services.admit(service, context.receivedMs)) throw new DecodeError('bad-event', `${where}there are too many services already`)
+  if (!context.services.admit(service, context.receivedMs))
+    throw new DecodeError('bad-event', `${where}there are too many services already`)
   const title = cleanText(parsed.data.title?.trim() || `${type} of ${service}${version === '' ? '' : ` ${version}`}`, MAX_TITLE_CHARS)
   const url = webUrl(parsed.data.url ?? '')
-  const id = createHash('sha256').update(JSON.stringify([type, service, version, title, atMs, url])).digest('hex').slice(0, 32)
+  const id = createHash('sha256')
+    .update(JSON.stringify([type, service, version, title, atMs, url]))
+    .digest('hex')
+    .slice(0, 32)
   return { kind: 'change', id, type, service, version, title, atMs, url }
 }

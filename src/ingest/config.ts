@@ -33,7 +33,9 @@ const nameRule = z.union([
     take: z
       .enum(['value', 'workload', 'last-segment'])
       .default('value')
-      .describe('`workload`: a pod name without what its ReplicaSet, Job, DaemonSet or StatefulSet appended; `last-segment`: what follows the last slash.'),
+      .describe(
+        '`workload`: a pod name without what its ReplicaSet, Job, DaemonSet or StatefulSet appended; `last-segment`: what follows the last slash.',
+      ),
   }),
 ])
 export type NameRule = z.infer<typeof nameRule>
@@ -43,25 +45,59 @@ const rules = (fallback: NameRule[], text: string) => z.array(nameRule).default(
 export const namingConfig = z.strictObject({
   metricService: rules(
     [
-      'service_name', 'service', 'app', 'app_kubernetes_io_name', 'k8s_deployment_name', { from: 'pod', take: 'workload' },
-      { from: 'k8s_pod_name', take: 'workload' }, 'container', { from: 'job', take: 'last-segment' },
+      'service_name',
+      'service',
+      'app',
+      'app_kubernetes_io_name',
+      'k8s_deployment_name',
+      { from: 'pod', take: 'workload' },
+      { from: 'k8s_pod_name', take: 'workload' },
+      'container',
+      { from: 'job', take: 'last-segment' },
     ],
     'Labels of a metric that may name its service, first match wins. Alerts use them too.',
   ),
-  metricInstance: rules(['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host'], 'Labels of a metric that may name the copy of the service.'),
+  metricInstance: rules(
+    ['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host'],
+    'Labels of a metric that may name the copy of the service.',
+  ),
   logService: rules(
     [
-      'service_name', 'service.name', 'service', 'app', 'app_kubernetes_io_name', 'k8s_deployment_name', { from: 'pod', take: 'workload' },
-      { from: 'k8s_pod_name', take: 'workload' }, 'container', 'container_name', { from: 'job', take: 'last-segment' }, 'syslog_identifier', 'unit',
+      'service_name',
+      'service.name',
+      'service',
+      'app',
+      'app_kubernetes_io_name',
+      'k8s_deployment_name',
+      { from: 'pod', take: 'workload' },
+      { from: 'k8s_pod_name', take: 'workload' },
+      'container',
+      'container_name',
+      { from: 'job', take: 'last-segment' },
+      'syslog_identifier',
+      'unit',
     ],
     'Labels of a Loki stream that may name the service.',
   ),
-  logInstance: rules(['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host', 'node_name'], 'Labels of a Loki stream that may name the copy.'),
+  logInstance: rules(
+    ['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host', 'node_name'],
+    'Labels of a Loki stream that may name the copy.',
+  ),
   resourceService: rules(
-    ['service.name', 'k8s.deployment.name', 'k8s.statefulset.name', 'k8s.daemonset.name', { from: 'k8s.pod.name', take: 'workload' }, 'container.name'],
+    [
+      'service.name',
+      'k8s.deployment.name',
+      'k8s.statefulset.name',
+      'k8s.daemonset.name',
+      { from: 'k8s.pod.name', take: 'workload' },
+      'container.name',
+    ],
     'OpenTelemetry resource attributes that may name the service; `unknown_service…` counts as no name.',
   ),
-  resourceInstance: rules(['k8s.pod.name', 'service.instance.id', 'host.name'], 'OpenTelemetry resource attributes that may name the copy.'),
+  resourceInstance: rules(
+    ['k8s.pod.name', 'service.instance.id', 'host.name'],
+    'OpenTelemetry resource attributes that may name the copy.',
+  ),
   version: rules(
     ['service.version', 'service_version', 'version', 'app_kubernetes_io_version'],
     'Labels or resource attributes that hold the version that runs.',
@@ -69,7 +105,15 @@ export const namingConfig = z.strictObject({
   peer: z
     .array(z.string().min(1))
     .default([
-      'peer.service', 'service.peer.name', 'db.system.name', 'db.system', 'messaging.system', 'rpc.service', 'server.address', 'net.peer.name', 'http.host',
+      'peer.service',
+      'service.peer.name',
+      'db.system.name',
+      'db.system',
+      'messaging.system',
+      'rpc.service',
+      'server.address',
+      'net.peer.name',
+      'http.host',
     ])
     .describe('Span attributes that say what a client or producer span calls, first match wins; an address is joined with its port.'),
   aliases: z
@@ -80,15 +124,29 @@ export const namingConfig = z.strictObject({
 })
 export type NamingConfig = z.infer<typeof namingConfig>
 
-export const SOURCE_ENCODINGS = ['auto', 'otlp_proto', 'otlp_json', 'remote_write', 'loki_json', 'loki_proto', 'alerts', 'changes', 'lines'] as const
+export const SOURCE_ENCODINGS = [
+  'auto',
+  'otlp_proto',
+  'otlp_json',
+  'remote_write',
+  'loki_json',
+  'loki_proto',
+  'alerts',
+  'changes',
+  'lines',
+] as const
 
 export const sourceConfig = z.strictObject({
   topic: z.string().min(1).describe('Kafka topic with native payloads.'),
-  signal: z.enum(['metrics', 'logs', 'traces', 'events']).describe('What the topic carries; OTLP payloads cannot be told apart without it.'),
+  signal: z
+    .enum(['metrics', 'logs', 'traces', 'events'])
+    .describe('What the topic carries; OTLP payloads cannot be told apart without it.'),
   encoding: z
     .enum(SOURCE_ENCODINGS)
     .default('auto')
-    .describe('How its records are encoded; `auto` looks at headers, then at the first bytes. `lines`: one log line per record, JSON or text.'),
+    .describe(
+      'How its records are encoded; `auto` looks at headers, then at the first bytes. `lines`: one log line per record, JSON or text.',
+    ),
   service: z.string().default('').describe('Service of log lines that name none (`lines` only).'),
 })
 export type SourceConfig = z.infer<typeof sourceConfig>

@@ -23,7 +23,7 @@ export class Tally {
   }
 
   /** `3 too-old, 1 no-name`. */
-  toString(): string {
+  text(): string {
     return [...this.#counts].map(([reason, count]) => `${count} ${reason}`).join(', ')
   }
 }

@@ -40,7 +40,10 @@ export function createDoors(options: DoorsOptions): Door {
 
 /** Every door there is, by path. */
 export const ENDPOINTS: ReadonlyMap<string, Endpoint> = new Map(
-  [remoteWriteEndpoint, lokiEndpoint, otlpTracesEndpoint, otlpLogsEndpoint, alertsEndpoint, changesEndpoint].map((endpoint) => [endpoint.path, endpoint]),
+  [remoteWriteEndpoint, lokiEndpoint, otlpTracesEndpoint, otlpLogsEndpoint, alertsEndpoint, changesEndpoint].map((endpoint) => [
+    endpoint.path,
+    endpoint,
+  ]),
 )
 
 const FORGET_EVERY_MS = 300_000
@@ -69,10 +72,23 @@ class Doors implements Door {
     this.#requests = telemetry.counter('door_requests_total', 'Requests by door and answer', ['door', 'status'])
     this.#bytes = telemetry.counter('door_body_bytes_total', 'Bytes of request bodies as they came', ['door'])
     this.#rows = telemetry.counter('door_rows_total', 'Samples, lines, spans and events taken in', ['door'])
-    this.#rejected = telemetry.counter('door_rows_rejected_total', 'Rows or whole requests refused because of what is in them', ['door', 'reason'])
+    this.#rejected = telemetry.counter('door_rows_rejected_total', 'Rows or whole requests refused because of what is in them', [
+      'door',
+      'reason',
+    ])
     this.#skipped = telemetry.counter('door_skipped_total', 'Parts of good requests that Tocsin does not use', ['door', 'reason'])
-    this.#publishFailed = telemetry.happening({ name: 'door_publish_failed', help: 'A request could not be handed on; its sender was asked to retry', level: 'warn', labels: ['door'] })
-    this.#decoderFailed = telemetry.happening({ name: 'door_decoder_failed', help: 'A decoder failed in a way that it should not; the request was refused', level: 'error', labels: ['door'] })
+    this.#publishFailed = telemetry.happening({
+      name: 'door_publish_failed',
+      help: 'A request could not be handed on; its sender was asked to retry',
+      level: 'warn',
+      labels: ['door'],
+    })
+    this.#decoderFailed = telemetry.happening({
+      name: 'door_decoder_failed',
+      help: 'A decoder failed in a way that it should not; the request was refused',
+      level: 'error',
+      labels: ['door'],
+    })
     telemetry.gauge('door_in_flight_bytes', 'Bytes being handled', [], (gauge) => gauge.set(this.#inFlightBytes))
     telemetry.gauge('door_active_series', 'Metric series active', [], (gauge) => gauge.set(this.#series.size))
   }
@@ -95,7 +111,10 @@ class Doors implements Door {
     }
     const value = encodeBatch({ kind: 'tick', nowMs })
     const { transport, topics, partitions } = this.#options
-    await transport.publish(topics.telemetry, Array.from({ length: partitions }, (_, partition) => ({ partition, value })))
+    await transport.publish(
+      topics.telemetry,
+      Array.from({ length: partitions }, (_, partition) => ({ partition, value })),
+    )
   }
 
   async #handle(endpoint: Endpoint, request: DoorRequest): Promise<DoorResponse> {

@@ -25,7 +25,11 @@ export interface Endpoint {
 export const RETRY_AFTER_S = { overload: '2', failure: '5' } as const
 
 export function textResponse(status: number, text: string, headers: Readonly<Record<string, string>> = {}): DoorResponse {
-  return { status, headers: { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff', ...headers }, body: `${text}\n` }
+  return {
+    status,
+    headers: { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff', ...headers },
+    body: `${text}\n`,
+  }
 }
 
 export function jsonResponse(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): DoorResponse {

@@ -14,7 +14,7 @@ export const alertsEndpoint: Endpoint = {
   native: (request, maxBytes) => withBody(request, jsonBody(request, maxBytes)),
   accepted(_request, context) {
     if (context.rejected.total === 0) return emptyResponse(200)
-    return jsonResponse(400, `${context.rejected.total} alerts rejected (${context.rejected}); all others were taken`)
+    return jsonResponse(400, `${context.rejected.total} alerts rejected (${context.rejected.text()}); all others were taken`)
   },
   refused: (_request, error) => jsonResponse(statusOf(error), error.message),
   unavailable: (_request, reason) => jsonResponse(503, 'cannot take alerts now, try again', { 'retry-after': RETRY_AFTER_S[reason] }),
@@ -28,7 +28,11 @@ export const changesEndpoint: Endpoint = {
   accepted: (_request, _context, batch) => jsonResponse(202, { ids: batch.kind === 'events' ? batch.events.map((event) => event.id) : [] }),
   refused: (_request, error) => jsonResponse(statusOf(error), { error: error.message }),
   unavailable: (_request, reason) =>
-    jsonResponse(reason === 'overload' ? 429 : 503, { error: 'cannot take events now, try again' }, { 'retry-after': RETRY_AFTER_S[reason] }),
+    jsonResponse(
+      reason === 'overload' ? 429 : 503,
+      { error: 'cannot take events now, try again' },
+      { 'retry-after': RETRY_AFTER_S[reason] },
+    ),
 }
 
 /** Only what says that it is JSON: a form on another site can post text, but not this type. */
@@ -37,6 +41,7 @@ function jsonBody(request: DoorRequest, maxBytes: number): Uint8Array {
     throw new DecodeError('unsupported', 'Content-Type must be application/json')
   }
   const encoding = contentEncodingOf(request)
-  if (encoding === 'unsupported' || encoding === 'snappy') throw new DecodeError('unsupported', 'Content-Encoding must be gzip, deflate or none')
+  if (encoding === 'unsupported' || encoding === 'snappy')
+    throw new DecodeError('unsupported', 'Content-Encoding must be gzip, deflate or none')
   return unzip(request.body, encoding, maxBytes)
 }

@@ -43,7 +43,10 @@ export function registerDoors<L extends FastifyBaseLogger>(
     // Without a type fastify leaves the body alone, and a type that it cannot parse is answered by the door, not by fastify.
     scope.addHook('onRequest', async (request, reply) => {
       if (token !== '' && !authorized(request.headers.authorization, token)) {
-        return send(reply, textResponse(401, 'this door wants Authorization: Bearer <token>', { 'www-authenticate': 'Bearer', connection: 'close' }))
+        return send(
+          reply,
+          textResponse(401, 'this door wants Authorization: Bearer <token>', { 'www-authenticate': 'Bearer', connection: 'close' }),
+        )
       }
       const contentType = request.raw.headers['content-type']
       if (contentType !== undefined) contentTypes.set(request.raw, contentType)
@@ -53,7 +56,12 @@ export function registerDoors<L extends FastifyBaseLogger>(
 
     for (const [path, endpoint] of ENDPOINTS) {
       scope.post(path, async (request, reply) => {
-        const head: DoorRequest = { path, headers: headersOf(request, contentTypes.get(request.raw)), body: new Uint8Array(0), receivedMs: options.clock() }
+        const head: DoorRequest = {
+          path,
+          headers: headersOf(request, contentTypes.get(request.raw)),
+          body: new Uint8Array(0),
+          receivedMs: options.clock(),
+        }
         const body = await readBody(request.raw, maxBodyBytes, (bytes) => (receivingBytes += bytes) <= maxInFlightBytes)
         if (body === 'too-large') {
           return send(reply, endpoint.refused(head, new DecodeError('too-large', `the body is larger than ${maxBodyBytes} bytes`)))
@@ -61,6 +69,10 @@ export function registerDoors<L extends FastifyBaseLogger>(
         if (body === 'overload') return send(reply, endpoint.unavailable(head, 'overload'))
         try {
           return await send(reply, await door.accept({ ...head, body, receivedMs: options.clock() }))
+        } catch (error) {
+          // Doors reject for faults of ours only: logged with the request, and the sender may come back.
+          request.log.error({ err: error, path }, 'a door failed')
+          return await send(reply, endpoint.unavailable(head, 'failure'))
         } finally {
           receivingBytes -= body.length
         }

@@ -33,7 +33,9 @@ export function lineRequest(record: InRecord, service: string, receivedMs: numbe
     if (typeof value === 'string' && value !== '' && !labels.has(label)) labels.set(label, value)
   }
   if (service !== '' && ![...NAMING_LABELS, 'app_kubernetes_io_name'].some((name) => labels.has(name))) labels.set('service_name', service)
-  const timeMs = TIME_FIELDS.map((name) => timeOf(at(fields, [name]))).find((ms) => ms !== undefined) ?? (record.timestampMs > 0 ? record.timestampMs : receivedMs)
+  const timeMs =
+    TIME_FIELDS.map((name) => timeOf(at(fields, [name]))).find((ms) => ms !== undefined) ??
+    (record.timestampMs > 0 ? record.timestampMs : receivedMs)
   const body = JSON.stringify({ streams: [{ stream: Object.fromEntries(labels), values: [[`${Math.floor(timeMs)}000000`, line]] }] })
   return { path: '/loki/api/v1/push', headers: { 'content-type': 'application/json' }, body: Buffer.from(body), receivedMs }
 }

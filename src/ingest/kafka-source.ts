@@ -81,7 +81,8 @@ class SourceReader {
     const response = await door.accept(request)
     if (response.status < 400) return undefined
     const text = Buffer.from(response.body).toString('utf8').trim()
-    if (response.status === 429 || response.status >= 500) throw new Error(`the door at ${request.path} cannot take records of ${this.#source.topic} now: ${text}`)
+    if (response.status === 429 || response.status >= 500)
+      throw new Error(`the door at ${request.path} cannot take records of ${this.#source.topic} now: ${text}`)
     return new DecodeError('refused', text)
   }
 
@@ -97,6 +98,9 @@ class SourceReader {
       'x-origin-key': record.key,
     }
     await transport.publish(topics.deadLetters, [{ partition: 0, value: record.value, headers }])
-    this.#deadLetter({ topic: batch.topic, reason: failure.reason }, { partition: batch.partition, offset: record.offset, error: headers['x-error'] })
+    this.#deadLetter(
+      { topic: batch.topic, reason: failure.reason },
+      { partition: batch.partition, offset: record.offset, error: headers['x-error'] },
+    )
   }
 }

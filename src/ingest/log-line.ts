@@ -13,7 +13,18 @@ export interface LineParts {
 }
 
 const MESSAGE_FIELDS = ['msg', 'message', 'MESSAGE', '@message', 'short_message', 'log', 'event', 'text']
-export const LEVEL_FIELDS = ['level', 'severity', 'lvl', 'loglevel', 'log_level', 'log.level', 'levelname', 'severity_text', 'severityText', 'detected_level']
+export const LEVEL_FIELDS = [
+  'level',
+  'severity',
+  'lvl',
+  'loglevel',
+  'log_level',
+  'log.level',
+  'levelname',
+  'severity_text',
+  'severityText',
+  'detected_level',
+]
 export const TRACE_FIELDS = ['trace_id', 'traceId', 'traceID', 'traceid', 'trace.id', 'otelTraceID', 'trace']
 const ERROR_FIELDS = ['err', 'error', 'exception']
 const MAX_ERROR_CHARS = 300

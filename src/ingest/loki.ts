@@ -35,7 +35,8 @@ export function decodeLokiJson(body: Uint8Array, context: DecodeContext): LogBat
       if (!Array.isArray(entry) || typeof entry[0] !== 'string' || typeof entry[1] !== 'string') {
         throw bad('a value must be ["<nanoseconds as a string>", "<line>", {structured metadata}?]')
       }
-      const metadata = entry[2] === undefined || entry[2] === null ? [] : isObject(entry[2]) ? stringPairs(entry[2], 'structured metadata') : undefined
+      const metadata =
+        entry[2] === undefined || entry[2] === null ? [] : isObject(entry[2]) ? stringPairs(entry[2], 'structured metadata') : undefined
       if (metadata === undefined) throw bad('structured metadata must be an object')
       addLine(stream, nanosecondsToMs(entry[0]), entry[1], metadata, columns, context)
     }
@@ -138,7 +139,8 @@ function addLine(stream: Stream, timeMs: number, line: string, metadata: Pairs, 
   }
   const parts = readLine(cutLine(line, context))
   let traceId = parts.traceId
-  for (let i = 0; traceId === '' && i < metadata.length; i++) if (TRACE_FIELDS.includes(metadata[i]![0])) traceId = traceIdOf(metadata[i]![1])
+  for (let i = 0; traceId === '' && i < metadata.length; i++)
+    if (TRACE_FIELDS.includes(metadata[i]![0])) traceId = traceIdOf(metadata[i]![1])
   const severity = parts.severity || severityIn(metadata) || stream.severity || severityInText(parts.body)
   columns.push(stream.sourceIndex, timeMs, severity, parts.body, traceId)
 }
@@ -170,7 +172,8 @@ export function nanosecondsToMs(text: string): number {
 
 function stringPairs(object: Record<string, unknown>, what: string): Pairs {
   const pairs = Object.entries(object)
-  for (const [name, value] of pairs) if (typeof value !== 'string') throw bad(`${what} must be text, ${JSON.stringify(name.slice(0, 64))} is not`)
+  for (const [name, value] of pairs)
+    if (typeof value !== 'string') throw bad(`${what} must be text, ${JSON.stringify(name.slice(0, 64))} is not`)
   return pairs as [string, string][]
 }
 

@@ -27,7 +27,7 @@ export const remoteWriteEndpoint: Endpoint = {
 
   accepted(_request, context) {
     if (context.rejected.total === 0) return emptyResponse(204)
-    return textResponse(400, `${context.rejected.total} rejected (${context.rejected}); everything else was written`)
+    return textResponse(400, `${context.rejected.total} rejected (${context.rejected.text()}); everything else was written`)
   },
 
   refused(_request, error) {
@@ -36,7 +36,9 @@ export const remoteWriteEndpoint: Endpoint = {
 
   unavailable(_request, reason) {
     // 503 in both cases: by default Prometheus drops what was answered with 429 (`retry_on_http_429`).
-    return textResponse(503, reason === 'overload' ? 'too much in flight, try again' : 'cannot store samples now, try again', { 'retry-after': RETRY_AFTER_S[reason] })
+    return textResponse(503, reason === 'overload' ? 'too much in flight, try again' : 'cannot store samples now, try again', {
+      'retry-after': RETRY_AFTER_S[reason],
+    })
   },
 }
 
@@ -44,7 +46,9 @@ function remoteWriteBody(request: DoorRequest, maxBytes: number): Uint8Array {
   const media = parseMediaType(request.headers['content-type'] ?? '')
   const proto = media?.parameters.get('proto') ?? 'prometheus.WriteRequest'
   if (media?.type !== 'application/x-protobuf' || proto !== 'prometheus.WriteRequest') {
-    throw unsupported('this door reads remote write 1.0: Content-Type must be application/x-protobuf, proto=prometheus.WriteRequest if given')
+    throw unsupported(
+      'this door reads remote write 1.0: Content-Type must be application/x-protobuf, proto=prometheus.WriteRequest if given',
+    )
   }
   const encoding = contentEncodingOf(request)
   if (encoding === 'identity') return request.body
@@ -69,7 +73,7 @@ export const lokiEndpoint: Endpoint = {
 
   accepted(_request, context: DecodeContext) {
     if (context.rejected.total === 0) return emptyResponse(204)
-    return textResponse(400, `${context.rejected.total} lines rejected (${context.rejected}); everything else was stored`)
+    return textResponse(400, `${context.rejected.total} lines rejected (${context.rejected.text()}); everything else was stored`)
   },
 
   refused(_request, error) {

@@ -113,7 +113,8 @@ export class Naming {
       const value = lookup(rule.from)
       if (value === undefined || value === '') continue
       const clean = cleanText(value, this.#maxChars)
-      const taken = rule.take === 'workload' ? workloadOf(clean) : rule.take === 'last-segment' ? clean.slice(clean.lastIndexOf('/') + 1) : clean
+      const taken =
+        rule.take === 'workload' ? workloadOf(clean) : rule.take === 'last-segment' ? clean.slice(clean.lastIndexOf('/') + 1) : clean
       if (taken !== '') return taken
     }
     return ''

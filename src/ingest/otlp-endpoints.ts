@@ -53,9 +53,15 @@ function otlpEndpoint(signal: Signal): Endpoint {
 
     accepted(request, context) {
       const { total } = context.rejected
-      const message = total === 0 ? '' : `rejected: ${context.rejected}`
-      if (isJson(request)) return jsonResponse(200, total === 0 ? {} : { partialSuccess: { [signal.rejectedField]: String(total), errorMessage: message } })
-      return protobufResponse(200, total === 0 ? Buffer.alloc(0) : lengthDelimited(1, Buffer.concat([Buffer.of(0x08), varint(total), lengthDelimited(2, Buffer.from(message))])))
+      const message = total === 0 ? '' : `rejected: ${context.rejected.text()}`
+      if (isJson(request))
+        return jsonResponse(200, total === 0 ? {} : { partialSuccess: { [signal.rejectedField]: String(total), errorMessage: message } })
+      return protobufResponse(
+        200,
+        total === 0
+          ? Buffer.alloc(0)
+          : lengthDelimited(1, Buffer.concat([Buffer.of(0x08), varint(total), lengthDelimited(2, Buffer.from(message))])),
+      )
     },
 
     refused(request, error) {
@@ -77,7 +83,8 @@ function bodyOf(request: DoorRequest, maxBytes: number): Uint8Array {
     throw new DecodeError('unsupported', 'Content-Type must be application/x-protobuf or application/json')
   }
   const encoding = contentEncodingOf(request)
-  if (encoding === 'unsupported' || encoding === 'snappy') throw new DecodeError('unsupported', 'Content-Encoding must be gzip, deflate or none')
+  if (encoding === 'unsupported' || encoding === 'snappy')
+    throw new DecodeError('unsupported', 'Content-Encoding must be gzip, deflate or none')
   return unzip(request.body, encoding, maxBytes)
 }
 
@@ -85,7 +92,13 @@ function isJson(request: DoorRequest): boolean {
   return parseMediaType(request.headers['content-type'] ?? '')?.type !== 'application/x-protobuf'
 }
 
-function statusResponse(request: DoorRequest, status: number, code: number, message: string, headers: Readonly<Record<string, string>> = {}): DoorResponse {
+function statusResponse(
+  request: DoorRequest,
+  status: number,
+  code: number,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+): DoorResponse {
   if (isJson(request)) return jsonResponse(status, { code, message }, headers)
   return protobufResponse(status, Buffer.concat([Buffer.of(0x08, code), lengthDelimited(2, Buffer.from(message))]), headers)
 }

@@ -57,7 +57,8 @@ export function jsonAnyValue(value: unknown, depth = 0): unknown {
   const list = get(value, 'arrayValue')
   if (isObject(list)) return objects(list, 'values').map((item) => jsonAnyValue(item, depth + 1))
   const pairs = get(value, 'kvlistValue')
-  if (isObject(pairs)) return new Map(objects(pairs, 'values').map((pair) => [text(pair, 'key'), jsonAnyValue(get(pair, 'value'), depth + 1)]))
+  if (isObject(pairs))
+    return new Map(objects(pairs, 'values').map((pair) => [text(pair, 'key'), jsonAnyValue(get(pair, 'value'), depth + 1)]))
   const flag = get(value, 'boolValue')
   return typeof flag === 'boolean' ? flag : scalarText(value)
 }

@@ -122,7 +122,7 @@ function keep(record: LogRecord, sourceIndex: number, columns: LogColumns, conte
 
 /** A structured body becomes the JSON line that it would have been elsewhere. */
 function bodyText(body: unknown): string {
-  return typeof body === 'string' ? body : typeof body === 'object' ? JSON.stringify(plain(body)) : String(body)
+  return typeof body === 'string' ? body : JSON.stringify(plain(body))
 }
 
 function plain(value: unknown): unknown {

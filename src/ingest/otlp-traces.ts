@@ -137,7 +137,11 @@ export function decodeOtlpTracesJson(body: Uint8Array, context: DecodeContext): 
 
 function keep(span: SpanRow, sourceIndex: number, columns: SpanColumns, context: DecodeContext): void {
   if (!(span.durationMs >= 0)) span.durationMs = 0
-  const fault = faultOf(span) || timeFault(span.startMs, context) || timeFault(span.startMs + span.durationMs, context) || (sourceIndex < 0 ? 'service-limit' : '')
+  const fault =
+    faultOf(span) ||
+    timeFault(span.startMs, context) ||
+    timeFault(span.startMs + span.durationMs, context) ||
+    (sourceIndex < 0 ? 'service-limit' : '')
   if (fault !== '') context.rejected.add(fault)
   else columns.push(sourceIndex, span)
 }

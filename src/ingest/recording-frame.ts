@@ -64,7 +64,7 @@ class ChunkReader {
 
   async bytes(byteCount: number): Promise<Buffer> {
     const pieces: Buffer[] = []
-    for (let left = byteCount; left > 0; ) {
+    for (let left = byteCount; left > 0;) {
       if (!(await this.more())) throw cutOff()
       const piece = this.#buffer.subarray(this.#at, this.#at + left)
       this.#at += piece.length

@@ -32,7 +32,9 @@ const manifestSchema = z.object({
   lastMs: z.number(),
   /** Requests by path. */
   paths: z.record(z.string(), z.number().int().positive()),
-  segments: z.array(z.object({ file: z.string().regex(/^payloads-\d{4,}\.br$/), requests: z.number().int().nonnegative(), sha256: z.string() })),
+  segments: z.array(
+    z.object({ file: z.string().regex(/^payloads-\d{4,}\.br$/), requests: z.number().int().nonnegative(), sha256: z.string() }),
+  ),
 })
 export type RecordingManifest = z.infer<typeof manifestSchema>
 
@@ -96,7 +98,7 @@ class FolderRecorder implements Recorder {
       requests: this.#requests,
       firstMs: this.#firstMs,
       lastMs: this.#lastMs,
-      paths: Object.fromEntries([...this.#paths].sort()),
+      paths: Object.fromEntries([...this.#paths].sort(([a], [b]) => (a < b ? -1 : 1))),
       segments: this.#segments,
     }
     const temporary = join(this.#folder, 'manifest.json.part')
@@ -177,7 +179,8 @@ export async function readManifest(folder: string): Promise<RecordingManifest> {
   try {
     return manifestSchema.parse(JSON.parse(text))
   } catch (error) {
-    const what = error instanceof z.ZodError ? error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ') : messageOf(error)
+    const what =
+      error instanceof z.ZodError ? error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ') : messageOf(error)
     throw new PermanentError(`${file} is damaged or of another version: ${what}`, { cause: error })
   }
 }
@@ -200,7 +203,8 @@ export async function* readRecording(folder: string): AsyncGenerator<DoorRequest
     } catch (error) {
       throw new PermanentError(`${file} is damaged: ${messageOf(error)}`, { cause: error })
     }
-    if (requests !== segment.requests) throw new PermanentError(`${file} is damaged: it holds ${requests} requests, the manifest says ${segment.requests}`)
+    if (requests !== segment.requests)
+      throw new PermanentError(`${file} is damaged: it holds ${requests} requests, the manifest says ${segment.requests}`)
   }
 }
 

@@ -56,7 +56,8 @@ export async function replay(folder: string, door: Door, options: ReplayOptions)
     await passTime(arrivedMs)
     nowMs = arrivedMs
     const response = await door.accept({ ...request, receivedMs: arrivedMs })
-    if (response.status === 429 || response.status >= 500) throw new Error(`the door at ${request.path} answered ${response.status} during the replay of ${folder}`)
+    if (response.status === 429 || response.status >= 500)
+      throw new Error(`the door at ${request.path} answered ${response.status} during the replay of ${folder}`)
     if (response.status >= 400) refused++
     requests++
     report()

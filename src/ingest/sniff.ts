@@ -20,7 +20,12 @@ export function requestOf(record: InRecord, source: SourceConfig, maxDecodedByte
   const { value } = record
   if (value.length === 0) throw new DecodeError('empty', 'the record is empty')
   const encoding = source.encoding === 'auto' ? (byHeaders(record, source) ?? byBytes(value, source, maxDecodedBytes)) : source.encoding
-  const request = (path: string, headers: Readonly<Record<string, string>>, body: Uint8Array = value): DoorRequest => ({ path, headers, body, receivedMs })
+  const request = (path: string, headers: Readonly<Record<string, string>>, body: Uint8Array = value): DoorRequest => ({
+    path,
+    headers,
+    body,
+    receivedMs,
+  })
   switch (encoding) {
     case 'otlp_proto':
       return request(otlpPath(source), PROTOBUF_TYPE)
@@ -36,7 +41,7 @@ export function requestOf(record: InRecord, source: SourceConfig, maxDecodedByte
       return request('/api/v2/alerts', JSON_TYPE)
     case 'changes':
       return request('/api/v1/events', JSON_TYPE)
-    case 'lines':
+    default:
       return lineRequest(record, source.service, receivedMs)
   }
 }
@@ -51,12 +56,22 @@ function byHeaders(record: InRecord, source: SourceConfig): Encoding | undefined
   const headers = new Map(Object.entries(record.headers).map(([name, value]) => [name.toLowerCase(), value]))
   const own = headers.get('x-tocsin-encoding')
   if (own !== undefined) {
-    const known: readonly string[] = ['otlp_proto', 'otlp_json', 'remote_write', 'loki_json', 'loki_proto', 'alerts', 'changes', 'lines'] satisfies Encoding[]
+    const known: readonly string[] = [
+      'otlp_proto',
+      'otlp_json',
+      'remote_write',
+      'loki_json',
+      'loki_proto',
+      'alerts',
+      'changes',
+      'lines',
+    ] satisfies Encoding[]
     if (!known.includes(own)) throw new DecodeError('unsupported', `x-tocsin-encoding is none of ${known.join(', ')}`)
     return own as Encoding
   }
   const type = parseMediaType(headers.get('content-type') ?? '')?.type
-  if (headers.has('ce_specversion') || type?.startsWith('application/cloudevents') === true) throw new DecodeError('unsupported', 'CloudEvents are not read')
+  if (headers.has('ce_specversion') || type?.startsWith('application/cloudevents') === true)
+    throw new DecodeError('unsupported', 'CloudEvents are not read')
   // Grafana Mimir's ingest storage: four bytes, 0 and 1 are remote write 1.0 without compression.
   const version = headers.get('version')
   if (version?.length === 4 && source.signal === 'metrics') {
@@ -70,14 +85,18 @@ function byHeaders(record: InRecord, source: SourceConfig): Encoding | undefined
 function byBytes(value: Uint8Array, source: SourceConfig, maxDecodedBytes: number): Encoding {
   const first = value[0]!
   if (first === 0x7b || first === 0x5b) return byJson(value, source)
-  if (first === 0 && value.length > 5) throw new DecodeError('unsupported', 'the record is framed for a schema registry: configure its encoding at the producer')
+  if (first === 0 && value.length > 5)
+    throw new DecodeError('unsupported', 'the record is framed for a schema registry: configure its encoding at the producer')
   const plain = byProtobuf(value, source)
   if (plain !== undefined) return plain
   const unpacked = unsnapped(value, maxDecodedBytes)
   const packed = unpacked === undefined ? undefined : byProtobuf(unpacked, source)
   if (packed === 'remote_write' || packed === 'loki_proto') return packed
   if (source.signal === 'logs' && isText(value)) return 'lines'
-  throw new DecodeError('unrecognised', `the record is no encoding of ${source.signal} that is known: set sources.encoding for topic ${source.topic}`)
+  throw new DecodeError(
+    'unrecognised',
+    `the record is no encoding of ${source.signal} that is known: set sources.encoding for topic ${source.topic}`,
+  )
 }
 
 function byJson(value: Uint8Array, source: SourceConfig): Encoding {

@@ -41,13 +41,19 @@ export function rowsOf(batch: RowBatch): number {
 function partitionsOf(batch: RowBatch, partitions: number): Uint32Array {
   switch (batch.kind) {
     case 'metrics':
-      return through(batch.seriesIndex, batch.series.map((series) => partitionFor(series.service, partitions)))
+      return through(
+        batch.seriesIndex,
+        batch.series.map((series) => partitionFor(series.service, partitions)),
+      )
     case 'logs':
     case 'spans':
-      return through(batch.sourceIndex, batch.sources.map((source) => partitionFor(source.service, partitions)))
+      return through(
+        batch.sourceIndex,
+        batch.sources.map((source) => partitionFor(source.service, partitions)),
+      )
     case 'links':
       return Uint32Array.from(batch.traceId, (traceId) => partitionFor(traceId, partitions))
-    case 'events':
+    default:
       return Uint32Array.from(batch.events, (event) => partitionFor(event.service, partitions))
   }
 }
@@ -67,7 +73,7 @@ function selectRows(batch: RowBatch, rows: Uint32Array): RowBatch {
     case 'spans':
     case 'links':
       return selectSpans(batch, rows)
-    case 'events':
+    default:
       return { kind: 'events', events: Array.from(rows, (row): Change | Alert => batch.events[row]!) } satisfies EventBatch
   }
 }

@@ -27,7 +27,12 @@ export interface ActingOptions {
 export type Acting = (kind: ActionKind, id: string, body: unknown, visitor: string) => Promise<Outcome>
 
 export function createActing({ db, planNotices, telemetry, clock }: ActingOptions): Acting {
-  const acted = telemetry.happening({ name: 'person_acted', help: 'Somebody acted on an incident.', level: 'info', labels: ['action', 'fate'] })
+  const acted = telemetry.happening({
+    name: 'person_acted',
+    help: 'Somebody acted on an incident.',
+    level: 'info',
+    labels: ['action', 'fate'],
+  })
   return async (kind, id, body, visitor) => {
     const incidentId = parseId(id)
     if (incidentId === undefined) return { fate: 'unknown' }

@@ -10,7 +10,12 @@ import { parseId } from './requests.ts'
 
 const listQuery = z.object({
   status: z.enum(['open', 'resolved', 'all'], 'status must be open, resolved or all').default('all'),
-  limit: z.coerce.number('limit must be a number').int('limit must be a whole number').min(1, 'limit must be 1 or more').max(1000, 'limit must be 1000 or less').default(100),
+  limit: z.coerce
+    .number('limit must be a number')
+    .int('limit must be a whole number')
+    .min(1, 'limit must be 1 or more')
+    .max(1000, 'limit must be 1000 or less')
+    .default(100),
 })
 
 export function registerApi(scope: FastifyInstance, { db, acting }: { db: Db; acting: Acting }): void {

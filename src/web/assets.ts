@@ -49,7 +49,12 @@ export async function loadAssets(scripts: URL = builtScripts): Promise<Assets> {
     const body = await readFile(file)
     const etag = `"${createHash('sha256').update(body).digest('hex').slice(0, 20)}"`
     all.update(`${name} ${etag} `)
-    assets.set(name, { type: types[name.slice(name.lastIndexOf('.') + 1)] ?? 'application/octet-stream', body, gzipped: gzipSync(body), etag })
+    assets.set(name, {
+      type: types[name.slice(name.lastIndexOf('.') + 1)] ?? 'application/octet-stream',
+      body,
+      gzipped: gzipSync(body),
+      etag,
+    })
   }
   return { version: all.digest('hex').slice(0, 12), scripted: assets.has('page.js'), get: (name) => assets.get(name) }
 }

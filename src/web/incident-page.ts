@@ -33,33 +33,39 @@ export function incidentPage(frame: Frame, file: CaseFile, note?: Note): string 
   const onset = onsetMs(file)
   const ranked = worstFirst(anomalies)
   const links = linkable(ranked)
-  const changesMs = timeline.filter(({ kind }) => kind === 'change').map(({ atMs }) => atMs).slice(-50)
+  const changesMs = timeline
+    .filter(({ kind }) => kind === 'change')
+    .map(({ atMs }) => atMs)
+    .slice(-50)
   const title = plain(incident.title, 200) || 'Incident without a title'
   return page(
     frame,
     `${incident.status === 'resolved' ? '✓ ' : incident.status === 'open' ? '● ' : ''}${title} – Tocsin`,
     html`<main id="main" class="incident" data-page="incident" data-id="${incident.id}">
-<div class="head" id="head" data-severity="${incident.severity}" data-over="${incident.status === 'resolved' ? 'yes' : 'no'}">
-<p class="marks">${severityMark(incident)} ${statusMark(incident)} <span class="when">${lasting(incident, frame.nowMs)}</span></p>
-<h1>${title}</h1>
-${incident.impact !== '' && html`<p class="impact">${plain(incident.impact, 600)}</p>`}
-<p class="since">Began ${time(onset, frame.nowMs)}${people(file)}</p>
-${buttons(incident)}
-<p class="note" id="note" role="alert" data-scripted>${note && notes[note]}</p>
-${undelivered(file.notices)}
-</div>
-<div class="columns">
-<div class="column">
-${causeView(incident.causes, links)}
-${signalView({ ranked, onsetMs: onset, nowMs: frame.nowMs, changesMs })}
-</div>
-<div class="column">
-${services(incident)}
-${timelineView(file, onset, links)}
-<p class="quiet">Incident <code>${incident.id}</code> · <a href="/api/v1/incidents/${encodeURIComponent(incident.id)}">JSON</a></p>
-</div>
-</div>
-</main>`,
+      <div class="head" id="head" data-severity="${incident.severity}" data-over="${incident.status === 'resolved' ? 'yes' : 'no'}">
+        <p class="marks">${severityMark(incident)} ${statusMark(incident)} <span class="when">${lasting(incident, frame.nowMs)}</span></p>
+        <h1>${title}</h1>
+        ${incident.impact !== '' && html`<p class="impact">${plain(incident.impact, 600)}</p>`}
+        <p class="since">Began ${time(onset, frame.nowMs)}${people(file)}</p>
+        ${buttons(incident)}
+        <p class="note" id="note" role="alert" data-scripted>${note && notes[note]}</p>
+        ${undelivered(file.notices)}
+        <nav class="jump" aria-label="On this page">
+          <a href="#cause">Cause</a> <a href="#signals">Measured</a> <a href="#timeline">Timeline</a>
+        </nav>
+      </div>
+      <div class="columns">
+        <div class="column">
+          ${causeView(incident.causes, links)} ${signalView({ ranked, onsetMs: onset, nowMs: frame.nowMs, changesMs })}
+        </div>
+        <div class="column">
+          ${services(incident)} ${timelineView(file, onset, links)}
+          <p class="quiet">
+            Incident <code>${incident.id}</code> · <a href="/api/v1/incidents/${encodeURIComponent(incident.id)}">JSON</a>
+          </p>
+        </div>
+      </div>
+    </main>`,
   )
 }
 
@@ -67,8 +73,10 @@ export function missingPage(frame: Frame): string {
   return page(
     frame,
     'No such incident – Tocsin',
-    html`<main id="main" class="list" data-page="missing"><h1>There is no such incident</h1>
-<p>The link may be cut short, or the incident belongs to another installation. <a href="/">All incidents</a></p></main>`,
+    html`<main id="main" class="list" data-page="missing">
+      <h1>There is no such incident</h1>
+      <p>The link may be cut short, or the incident belongs to another installation. <a href="/">All incidents</a></p>
+    </main>`,
   )
 }
 
@@ -76,8 +84,10 @@ export function failurePage(frame: Frame, heading: string, text: string): string
   return page(
     frame,
     `${heading} – Tocsin`,
-    html`<main id="main" class="list" data-page="failure"><h1>${heading}</h1>
-<p>${text} <a href="/">All incidents</a></p></main>`,
+    html`<main id="main" class="list" data-page="failure">
+      <h1>${heading}</h1>
+      <p>${text} <a href="/">All incidents</a></p>
+    </main>`,
   )
 }
 
@@ -98,28 +108,39 @@ function buttons({ id: plainId, status }: Incident): Html | undefined {
   if (status === 'resolved') return undefined
   const id = encodeURIComponent(plainId)
   return html`<form class="actions" id="actions" method="post" action="/incidents/${id}/acknowledge">
-${status === 'open' && html`<button class="primary" id="acknowledge" name="action" value="acknowledge" formaction="/incidents/${id}/acknowledge">Acknowledge</button>`}
-<button class="secondary" id="resolve" name="action" value="resolve" formaction="/incidents/${id}/resolve">Resolve</button>
-<label class="by"><span aria-hidden="true">as</span> <input id="by" name="by" maxlength="80" autocomplete="name" placeholder="your name" aria-label="Your name, for the timeline"></label>
-</form>`
+    ${status === 'open' && html`<button class="primary" id="acknowledge" name="action" value="acknowledge" formaction="/incidents/${id}/acknowledge">Acknowledge</button>`}
+    <button class="secondary" id="resolve" name="action" value="resolve" formaction="/incidents/${id}/resolve">Resolve</button>
+    <label class="by"
+      ><span aria-hidden="true">as</span>
+      <input id="by" name="by" maxlength="80" autocomplete="name" placeholder="your name" aria-label="Your name, for the timeline"
+    /></label>
+  </form>`
 }
 
 function services({ services }: Incident): Html | undefined {
   if (services.length === 0) return undefined
   return html`<section class="card" id="services" aria-labelledby="services-title">
-<h2 id="services-title">Affected</h2>
-<p class="chips">${services.slice(0, mostServices).map((service) => html`<span class="chip">${serviceName(service)}</span> `)}${
-    services.length > mostServices && html`<span class="quiet">and ${services.length - mostServices} more</span>`
-  }</p>
-</section>`
+    <h2 id="services-title">Affected</h2>
+    <p class="chips">
+      ${services.slice(0, mostServices).map((service) => html`<span class="chip">${serviceName(service)}</span> `)}${
+        services.length > mostServices && html`<span class="quiet">and ${services.length - mostServices} more</span>`
+      }
+    </p>
+  </section>`
 }
 
 /** Somebody who should know does not: that must not be hidden in a list. */
 function undelivered(notices: readonly ListedNotice[]): Html | undefined {
   const failing = notices.filter(({ status, attempts }) => status === 'dead' || (status === 'due' && attempts > 1))
   if (failing.length === 0) return undefined
-  return html`<ul class="undelivered" id="undelivered">${failing.slice(-mostUndelivered).map(
-    ({ channel, kind, status, lastError }) =>
-      html`<li><b>${plain(channel, 60)}</b> ${status === 'dead' ? 'was not told' : 'has not been told yet'} (${kind}): ${plain(lastError, 240)}</li>`,
-  )}</ul>`
+  return html`<ul class="undelivered" id="undelivered">
+    ${failing
+      .slice(-mostUndelivered)
+      .map(
+        ({ channel, kind, status, lastError }) =>
+          html`<li>
+            <b>${plain(channel, 60)}</b> ${status === 'dead' ? 'was not told' : 'has not been told yet'} (${kind}): ${plain(lastError, 240)}
+          </li>`,
+      )}
+  </ul>`
 }

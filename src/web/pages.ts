@@ -40,7 +40,10 @@ export function registerHtml(scope: FastifyInstance, { db, acting, needsToken, f
       const outcome = await acting(kind, request.params.id, request.body, request.visitor)
       if (outcome.fate === 'unknown') return send(reply.code(404), missingPage(frame()))
       if (outcome.fate === 'malformed') return send(reply.code(400), failurePage(frame(), 'That did not work', outcome.message))
-      return reply.redirect(`/incidents/${encodeURIComponent(outcome.incident.id)}${outcome.fate === 'too-late' ? '?note=too-late' : ''}`, 303)
+      return reply.redirect(
+        `/incidents/${encodeURIComponent(outcome.incident.id)}${outcome.fate === 'too-late' ? '?note=too-late' : ''}`,
+        303,
+      )
     })
   }
 }

@@ -4,7 +4,10 @@ import { plain } from './wording.ts'
 
 /** Ids are hashes; what looks otherwise cannot be one, and some of it (U+0000) the database would not even take as a question. */
 const idSchema = z.string().regex(/^[\w.:-]{1,64}$/)
-const actSchema = z.object({ by: z.string('by must be a string').max(400, 'by must be 400 characters or less').optional() }, 'the body must be an object')
+const actSchema = z.object(
+  { by: z.string('by must be a string').max(400, 'by must be 400 characters or less').optional() },
+  'the body must be an object',
+)
 const longestName = 80
 
 export function parseId(text: string): string | undefined {

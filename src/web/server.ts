@@ -76,7 +76,12 @@ export async function registerPages(app: FastifyInstance, options: PagesOptions)
       if (!visitor) {
         // A browser asks for the password when it is told Basic; a program should not be.
         void reply.header('www-authenticate', isApi(request) ? 'Bearer realm="Tocsin"' : 'Basic realm="Tocsin", charset="UTF-8"')
-        return refuse(request, reply, 401, 'The token is missing or wrong: programs send it as Authorization: Bearer, browsers as the password of any user.')
+        return refuse(
+          request,
+          reply,
+          401,
+          'The token is missing or wrong: programs send it as Authorization: Bearer, browsers as the password of any user.',
+        )
       }
       request.visitor = visitor.name
       if (request.method === 'POST' && !isFromOurPages(request.headers)) {
@@ -95,7 +100,9 @@ export async function registerPages(app: FastifyInstance, options: PagesOptions)
     function refuse(request: FastifyRequest, reply: FastifyReply, status: number, message: string): FastifyReply {
       void reply.code(status)
       if (isApi(request)) return reply.send({ error: message })
-      return reply.type('text/html; charset=utf-8').send(failurePage(frame(), status < 500 ? 'That did not work' : 'Something went wrong', message))
+      return reply
+        .type('text/html; charset=utf-8')
+        .send(failurePage(frame(), status < 500 ? 'That did not work' : 'Something went wrong', message))
     }
 
     registerHtml(scope, { db, acting, frame, needsToken: token !== '' })
@@ -136,11 +143,20 @@ function acceptSmallBodies(scope: FastifyInstance): void {
 function registerStream(scope: FastifyInstance, stream: IncidentStream): void {
   scope.get('/api/v1/stream', { exposeHeadRoute: false }, async (_, reply) => {
     if (!stream.hasRoom) {
-      return reply.code(503).header('retry-after', '30').send({ error: 'As many pages listen as may; ask again later, or read /api/v1/incidents.' })
+      return reply
+        .code(503)
+        .header('retry-after', '30')
+        .send({ error: 'As many pages listen as may; ask again later, or read /api/v1/incidents.' })
     }
     reply.hijack()
     // For proxies: nginx holds events back unless it is told not to. No keep-alive: a stopping server would wait for it.
-    const head = { ...securityHeaders, connection: 'close', 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }
+    const head = {
+      ...securityHeaders,
+      connection: 'close',
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-store',
+      'x-accel-buffering': 'no',
+    }
     reply.raw.writeHead(200, head)
     stream.add(reply.raw)
     return reply

@@ -20,7 +20,9 @@ const longestSharedMs = 6 * 3_600_000
 /** Those that are felt outside first, then by how far out they are. */
 export function worstFirst(anomalies: readonly Anomaly[]): readonly Anomaly[] {
   const score = (anomaly: Anomaly) => (Number.isFinite(anomaly.score) ? anomaly.score : 0)
-  return [...anomalies].sort((a, b) => Number(b.impact) - Number(a.impact) || score(b) - score(a) || a.startMs - b.startMs || (a.id < b.id ? -1 : 1))
+  return [...anomalies].sort(
+    (a, b) => Number(b.impact) - Number(a.impact) || score(b) - score(a) || a.startMs - b.startMs || (a.id < b.id ? -1 : 1),
+  )
 }
 
 /** The ids that `signalView` gives a place to link to. */
@@ -42,43 +44,77 @@ export function signalView(view: SignalView): Html {
   const listed = ranked.slice(mostCharts, mostListed)
   const [fromMs, toMs] = sharedSpan(charted)
   const count = ranked.length === 1 ? '1 anomaly' : `${ranked.length} anomalies`
-  return html`<section class="card signals" id="signals" aria-labelledby="signals-title" data-from="${fromMs}" data-to="${toMs}" data-changes="${JSON.stringify(changesMs)}">
-<h2 id="signals-title">What was measured <span class="quiet">${count}</span></h2>
-${
-  charted.length > 0 &&
-  html`<p class="legend" aria-hidden="true"><span class="key observed">observed</span> <span class="key expected">expected</span> <span class="key band">normal range</span> <span class="key span">anomaly</span>${
-    changesMs.length > 0 && html` <span class="key change">change</span>`
-  }</p>`
-}
-${ranked.length === 0 && html`<p>Nothing yet.</p>`}
-${charted.map((anomaly, index) => signal(anomaly, view, index < mostUnfolded))}
-${listed.length > 0 && html`<details class="signal" id="more-signals"><summary>${listed.length} more</summary><ul class="plainlist">${listed.map((anomaly) => html`<li id="a-${anomaly.id}">${heading(anomaly)}: ${comparison(anomaly)}</li>`)}</ul></details>`}
-${ranked.length > mostListed && html`<p class="quiet">${ranked.length - mostListed} more are not listed here; the JSON has them.</p>`}
-</section>`
+  return html`<section
+    class="card signals"
+    id="signals"
+    aria-labelledby="signals-title"
+    data-from="${fromMs}"
+    data-to="${toMs}"
+    data-changes="${JSON.stringify(changesMs)}"
+  >
+    <h2 id="signals-title">What was measured <span class="quiet">${count}</span></h2>
+    ${
+      charted.length > 0 &&
+      html`<p class="legend" aria-hidden="true">
+        <span class="key observed">observed</span> <span class="key expected">expected</span> <span class="key band">normal range</span>
+        <span class="key span">anomaly</span>${changesMs.length > 0 && html` <span class="key change">change</span>`}
+      </p>`
+    }
+    ${ranked.length === 0 && html`<p>Nothing yet.</p>`} ${charted.map((anomaly, index) => signal(anomaly, view, index < mostUnfolded))}
+    ${
+      listed.length > 0 &&
+      html`<details class="signal" id="more-signals">
+        <summary>${listed.length} more</summary>
+        <ul class="plainlist">
+          ${listed.map((anomaly) => html`<li id="a-${anomaly.id}">${heading(anomaly)}: ${comparison(anomaly)}</li>`)}
+        </ul>
+      </details>`
+    }
+    ${ranked.length > mostListed && html`<p class="quiet">${ranked.length - mostListed} more are not listed here; the JSON has them.</p>`}
+  </section>`
 }
 
 function signal(anomaly: Anomaly, view: SignalView, unfolded: boolean): Html {
   const { id, unit, startMs, endMs, evidence } = anomaly
   const ended = endMs === undefined ? undefined : Math.max(endMs, startMs)
-  return html`<details class="signal" id="a-${id}"${unfolded && html` open`}>
-<summary><span class="what">${heading(anomaly)}</span> <span class="value" data-direction="${anomaly.direction}">${comparison(anomaly)}</span></summary>
-<div class="chart" data-scripted data-unit="${plain(unit, 20)}" data-start="${startMs}" data-end="${ended ?? ''}" data-points="${columns(anomaly)}" role="img" aria-label="Chart of ${plain(anomaly.subject, 160)} at ${serviceName(anomaly.service)}: ${comparisonText(anomaly)}"></div>
-<p class="readout quiet" data-scripted aria-hidden="true"></p>
-<ul class="facts">${evidence.slice(0, mostEvidence).map((sentence) => html`<li>${plain(sentence, 400)}</li>`)}</ul>
-<p class="quiet">${ended === undefined ? html`Since ${time(startMs, view.nowMs)}, still going on` : html`From ${time(startMs, view.nowMs)} for ${duration(ended - startMs)}, back to normal`} · ${
-    Number.isFinite(anomaly.score) && html`${digits(anomaly.score)} × its alarm threshold · `
-  }${anomaly.volume > 0 && html`${digits(anomaly.volume)} ${{ metrics: 'samples', logs: 'lines', spans: 'requests', mixed: 'samples' }[anomaly.signal]} behind it · `}${plain(anomaly.detector, 40)}${
-    anomaly.instance !== '' && html` · ${plain(anomaly.instance, 80)}`
-  }</p>
-</details>`
+  return html`<details class="signal" id="a-${id}" ${unfolded && html` open`}>
+    <summary>
+      <span class="what">${heading(anomaly)}</span> <span class="value" data-direction="${anomaly.direction}">${comparison(anomaly)}</span>
+    </summary>
+    <div
+      class="chart"
+      data-scripted
+      data-unit="${plain(unit, 20)}"
+      data-start="${startMs}"
+      data-end="${ended ?? ''}"
+      data-points="${columns(anomaly)}"
+      role="img"
+      aria-label="Chart of ${plain(anomaly.subject, 160)} at ${serviceName(anomaly.service)}: ${comparisonText(anomaly)}"
+    ></div>
+    <p class="readout quiet" data-scripted aria-hidden="true"></p>
+    <ul class="facts">
+      ${evidence.slice(0, mostEvidence).map((sentence) => html`<li>${plain(sentence, 400)}</li>`)}
+    </ul>
+    <p class="quiet">
+      ${ended === undefined ? html`Since ${time(startMs, view.nowMs)}, still going on` : html`From ${time(startMs, view.nowMs)} for ${duration(ended - startMs)}, back to normal`}
+      ·
+      ${
+        Number.isFinite(anomaly.score) && html`${digits(anomaly.score)} × its alarm threshold · `
+      }${anomaly.volume > 0 && html`${digits(anomaly.volume)} ${{ metrics: 'samples', logs: 'lines', spans: 'requests', mixed: 'samples' }[anomaly.signal]} behind it · `}${plain(anomaly.detector, 40)}${
+        anomaly.instance !== '' && html` · ${plain(anomaly.instance, 80)}`
+      }
+    </p>
+  </details>`
 }
 
 function heading({ service, subject, impact }: Anomaly): Html {
-  return html`<b>${serviceName(service)}</b> ${plain(subject, 160)}${impact && html` <span class="felt" title="Users or other services feel this">felt</span>`}`
+  return html`<b>${serviceName(service)}</b>
+    ${plain(subject, 160)}${impact && html` <span class="felt" title="Users or other services feel this">felt</span>`}`
 }
 
 function comparison({ observed, expected, unit }: Anomaly): Html {
-  return html`<b>${measured(observed, unit)}</b>${Number.isFinite(expected) && html` <span class="quiet">instead of ${measured(expected, unit)}</span>`}`
+  return html`<b>${measured(observed, unit)}</b
+    >${Number.isFinite(expected) && html` <span class="quiet">instead of ${measured(expected, unit)}</span>`}`
 }
 
 function comparisonText({ observed, expected, unit }: Anomaly): string {

@@ -37,21 +37,28 @@ export function timelineView(file: CaseFile, onsetMs: number, linkable: Readonly
   const lines = linesOf(file)
   const shown = lines.slice(-mostEntries)
   return html`<section class="card" id="timeline" aria-labelledby="timeline-title">
-<h2 id="timeline-title">Timeline</h2>
-${lines.length > shown.length && html`<p class="quiet">The last ${mostEntries} of ${lines.length}; the JSON has all.</p>`}
-<ol class="timeline">${shown.map((line) => entry(line, onsetMs, linkable, file.changeUrls))}</ol>
-</section>`
+    <h2 id="timeline-title">Timeline</h2>
+    ${lines.length > shown.length && html`<p class="quiet">The last ${mostEntries} of ${lines.length}; the JSON has all.</p>`}
+    <ol class="timeline">
+      ${shown.map((line) => entry(line, onsetMs, linkable, file.changeUrls))}
+    </ol>
+  </section>`
 }
 
 function entry(line: Line, onsetMs: number, linkable: ReadonlySet<string>, urls: ReadonlyMap<string, string>): Html {
   const url = line.kind === 'change' ? urls.get(line.ref) : undefined
   const text = plain(line.text, 500)
   const target = (line.kind === 'anomaly' || line.kind === 'recovered') && linkable.has(line.ref) ? `#a-${line.ref}` : undefined
-  return html`<li id="t-${line.id}" data-kind="${line.kind}"${line.failed && html` data-failed="yes"`}>
-<span class="at">${time(line.atMs, onsetMs)} <span class="offset">${offset(line.atMs - onsetMs)}</span></span>
-<span class="body"><span class="kind">${kindWords[line.kind] ?? 'Event'}</span>${line.service !== '' && html` <span class="who">${serviceName(line.service)}</span>`}
-<span class="text">${target === undefined ? text : html`<a href="${target}">${text}</a>`}${url !== undefined && html` <a href="${url}" rel="noreferrer noopener">Details</a>`}</span></span>
-</li>`
+  return html`<li id="t-${line.id}" data-kind="${line.kind}" ${line.failed && html` data-failed="yes"`}>
+    <span class="at">${time(line.atMs, onsetMs)} <span class="offset">${offset(line.atMs - onsetMs)}</span></span>
+    <span class="body"
+      ><span class="kind">${kindWords[line.kind] ?? 'Event'}</span
+      >${line.service !== '' && html` <span class="who">${serviceName(line.service)}</span>`}
+      <span class="text"
+        >${target === undefined ? text : html`<a href="${target}">${text}</a>`}${url !== undefined && html` <a href="${url}" rel="noreferrer noopener">Details</a>`}</span
+      ></span
+    >
+  </li>`
 }
 
 function linesOf({ timeline, notices }: CaseFile): readonly Line[] {
@@ -67,7 +74,21 @@ function linesOf({ timeline, notices }: CaseFile): readonly Line[] {
 
 /** At one time: what caused it before what it caused. */
 function order({ kind }: Line): number {
-  return { change: 0, anomaly: 1, alert: 1, opened: 2, severity: 3, cause: 3, recovered: 4, 'alert-ended': 4, person: 5, resolved: 6, notice: 7 }[kind] ?? 3
+  return (
+    {
+      change: 0,
+      anomaly: 1,
+      alert: 1,
+      opened: 2,
+      severity: 3,
+      cause: 3,
+      recovered: 4,
+      'alert-ended': 4,
+      person: 5,
+      resolved: 6,
+      notice: 7,
+    }[kind] ?? 3
+  )
 }
 
 const noticeWords: Readonly<Record<NoticeKind, string>> = {
@@ -82,5 +103,7 @@ function noticeText({ channel, kind, reason, status, attempts, lastError }: List
   const what = `${channel}, ${noticeWords[kind] ?? kind}`
   if (status === 'sent') return `${what}: ${reason}`
   if (status === 'dead') return `${what}: NOT delivered. ${lastError}`
-  return attempts === 0 ? `${what}: on its way. ${reason}` : `${what}: not delivered yet, tried ${attempts === 1 ? 'once' : `${attempts} times`}. ${lastError}`
+  return attempts === 0
+    ? `${what}: on its way. ${reason}`
+    : `${what}: not delivered yet, tried ${attempts === 1 ? 'once' : `${attempts} times`}. ${lastError}`
 }

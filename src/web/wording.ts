@@ -7,7 +7,10 @@ const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Surrogate}]+/gu
 
 /** One line of at most `maxChars` characters, cut between characters. */
 export function plain(text: string, maxChars: number): string {
-  const line = text.slice(0, 4 * maxChars).replace(invisible, ' ').trim()
+  const line = text
+    .slice(0, 4 * maxChars)
+    .replace(invisible, ' ')
+    .trim()
   const characters = Array.from(line)
   return characters.length <= maxChars ? line : `${characters.slice(0, maxChars - 1).join('')}…`
 }

@@ -65,7 +65,7 @@ describe('the log detector', () => {
     expect(told[0]!.startMs).toBe(START + 700_000)
     expect(told[0]!.observed).toBeGreaterThan(10)
     expect(told[0]!.expected).toBeLessThan(0.2)
-    expect(told[0]!.evidence[0]).toMatch(/^A known log line came \d+ times in 10 s; 0(\.\d)? were expected\.$/)
+    expect(told[0]!.evidence[0]).toMatch(/^shop wrote this \d+ times in 10 s, 0(\.\d)? were expected: ".+"$/)
     expect(told.at(-1)!.endMs).toBeDefined()
   })
 

@@ -25,8 +25,18 @@ const write = (...timeseries: object[]) => compressSync(Buffer.from(encode('Writ
 const good_stream = { stream: { app: 'good' }, values: [[ns, 'fine']] }
 const push = (...streams: unknown[]) => JSON.stringify({ streams })
 const deep = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
-const goodSpan = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', name: 'op', kind: 2, startTimeUnixNano: ns, endTimeUnixNano: ns }
-const traces = (...spans: unknown[]) => JSON.stringify({ resourceSpans: [{ resource: { attributes: [{ key: 'service.name', value: { stringValue: 'good' } }] }, scopeSpans: [{ spans }] }] })
+const goodSpan = {
+  traceId: '0af7651916cd43dd8448eb211c80319c',
+  spanId: 'b7ad6b7169203331',
+  name: 'op',
+  kind: 2,
+  startTimeUnixNano: ns,
+  endTimeUnixNano: ns,
+}
+const traces = (...spans: unknown[]) =>
+  JSON.stringify({
+    resourceSpans: [{ resource: { attributes: [{ key: 'service.name', value: { stringValue: 'good' } }] }, scopeSpans: [{ spans }] }],
+  })
 const nestedAny = (depth: number): Uint8Array => {
   let value: Uint8Array = Buffer.from([0x0a, 1, 97])
   for (let i = 0; i < depth; i++) {
@@ -48,30 +58,94 @@ const declares60Mb = Buffer.from([0x80, 0x80, 0x80, 0x1d, 0, 0, 0])
 const goodAlert = { labels: { alertname: 'Good' }, startsAt: '2026-11-23T15:59:00Z' }
 
 const CASES: readonly (readonly [door: string, what: string, request: DoorRequest, status: number, says: RegExp])[] = [
-  [RW, 'remote write 2.0', post(RW, { ...snappyProto, 'content-type': 'application/x-protobuf;proto=io.prometheus.write.v2.Request' }, write(good)), 415, /remote write 1\.0/],
+  [
+    RW,
+    'remote write 2.0',
+    post(RW, { ...snappyProto, 'content-type': 'application/x-protobuf;proto=io.prometheus.write.v2.Request' }, write(good)),
+    415,
+    /remote write 1\.0/,
+  ],
   [RW, 'an unknown message', post(RW, { ...snappyProto, 'content-type': 'application/x-protobuf;proto=x.Y' }, write(good)), 415, /proto/],
   [RW, 'JSON', post(RW, json, '{}'), 415, /Content-Type/],
   [RW, 'no content type', post(RW, {}, write(good)), 415, /Content-Type/],
   [RW, 'a type that cannot be parsed', post(RW, { 'content-type': ';;' }, write(good)), 415, /Content-Type/],
   [RW, 'zstd, which new vmagents try first', post(RW, { ...proto, 'content-encoding': 'zstd' }, 'x'), 415, /snappy/],
   [RW, 'gzip', post(RW, { ...proto, 'content-encoding': 'gzip' }, gzipSync('x')), 415, /snappy/],
-  [RW, 'the type is wrong and the body is a bomb: the body is not touched', post(RW, { ...proto, 'content-encoding': 'zstd' }, declares2Gb), 415, /snappy/],
+  [
+    RW,
+    'the type is wrong and the body is a bomb: the body is not touched',
+    post(RW, { ...proto, 'content-encoding': 'zstd' }, declares2Gb),
+    415,
+    /snappy/,
+  ],
   [RW, 'an empty body', post(RW, snappyProto, ''), 400, /snappy/],
   [RW, 'not snappy', post(RW, snappyProto, 'hello there'), 400, /snappy/],
   [RW, 'a snappy frame', post(RW, snappyProto, Buffer.from('ff060000734e61507059', 'hex')), 400, /snappy/],
   [RW, 'a block that declares 2 GB', post(RW, snappyProto, declares2Gb), 413, /declares 2147483648 bytes/],
   [RW, 'a block that declares 60 MB and holds nothing', post(RW, snappyProto, declares60Mb), 400, /cannot expand/],
   [RW, 'snappy of something else', post(RW, snappyProto, compressSync('no protobuf here')), 400, /protobuf/],
-  [RW, 'cut off', post(RW, snappyProto, compressSync(Buffer.from(encode('WriteRequest', { timeseries: [good] })).subarray(0, 20))), 400, /ends in the middle/],
-  [RW, 'no name', post(RW, snappyProto, write({ labels: [label('job', 'x')], ...one }, good)), 400, /1 rejected \(1 no-name\); everything else was written/],
+  [
+    RW,
+    'cut off',
+    post(RW, snappyProto, compressSync(Buffer.from(encode('WriteRequest', { timeseries: [good] })).subarray(0, 20))),
+    400,
+    /ends in the middle/,
+  ],
+  [
+    RW,
+    'no name',
+    post(RW, snappyProto, write({ labels: [label('job', 'x')], ...one }, good)),
+    400,
+    /1 rejected \(1 no-name\); everything else was written/,
+  ],
   [RW, 'an empty name', post(RW, snappyProto, write({ labels: [label('__name__', ''), label('job', 'x')], ...one }, good)), 400, /no-name/],
-  [RW, 'an empty label name', post(RW, snappyProto, write({ labels: [label('__name__', 'a'), label('', 'x')], ...one }, good)), 400, /empty-label-name/],
-  [RW, 'a label twice', post(RW, snappyProto, write({ labels: [label('__name__', 'a'), label('b', 'x'), label('b', 'y')], ...one }, good)), 400, /duplicate-label/],
-  [RW, '65 labels', post(RW, snappyProto, write({ labels: [label('__name__', 'a'), ...Array.from({ length: 64 }, (_, i) => label(`l${i}`, 'x'))], ...one }, good)), 400, /too-many-labels/],
-  [RW, 'a label name of 300 characters', post(RW, snappyProto, write({ labels: [label('__name__', 'a'), label('n'.repeat(300), 'x')], ...one }, good)), 400, /label-name-too-long/],
-  [RW, 'a label value of 3,000 characters', post(RW, snappyProto, write({ labels: [label('__name__', 'v'.repeat(3_000))], ...one }, good)), 400, /label-value-too-long/],
+  [
+    RW,
+    'an empty label name',
+    post(RW, snappyProto, write({ labels: [label('__name__', 'a'), label('', 'x')], ...one }, good)),
+    400,
+    /empty-label-name/,
+  ],
+  [
+    RW,
+    'a label twice',
+    post(RW, snappyProto, write({ labels: [label('__name__', 'a'), label('b', 'x'), label('b', 'y')], ...one }, good)),
+    400,
+    /duplicate-label/,
+  ],
+  [
+    RW,
+    '65 labels',
+    post(
+      RW,
+      snappyProto,
+      write({ labels: [label('__name__', 'a'), ...Array.from({ length: 64 }, (_, i) => label(`l${i}`, 'x'))], ...one }, good),
+    ),
+    400,
+    /too-many-labels/,
+  ],
+  [
+    RW,
+    'a label name of 300 characters',
+    post(RW, snappyProto, write({ labels: [label('__name__', 'a'), label('n'.repeat(300), 'x')], ...one }, good)),
+    400,
+    /label-name-too-long/,
+  ],
+  [
+    RW,
+    'a label value of 3,000 characters',
+    post(RW, snappyProto, write({ labels: [label('__name__', 'v'.repeat(3_000))], ...one }, good)),
+    400,
+    /label-value-too-long/,
+  ],
   [RW, 'a series without anything', post(RW, snappyProto, write({ labels: [label('__name__', 'a')] }, good)), 400, /empty-series/],
-  [RW, 'two samples from next year', post(RW, snappyProto, write({ ...good, samples: [0, 1].map(() => ({ value: 1, timestamp: NOW_MS + 1e10 })) }, good)), 400, /2 too-far-ahead/],
+  [
+    RW,
+    'two samples from next year',
+    post(RW, snappyProto, write({ ...good, samples: [0, 1].map(() => ({ value: 1, timestamp: NOW_MS + 1e10 })) }, good)),
+    400,
+    /2 too-far-ahead/,
+  ],
   [RW, 'a sample of 1970', post(RW, snappyProto, write({ ...good, samples: [{ value: 1, timestamp: 5 }] }, good)), 400, /too-old/],
   [RW, 'a negative time', post(RW, snappyProto, write({ ...good, samples: [{ value: 1, timestamp: -NOW_MS }] }, good)), 400, /too-old/],
 
@@ -85,33 +159,103 @@ const CASES: readonly (readonly [door: string, what: string, request: DoorReques
   [LOKI, 'a numeric timestamp', post(LOKI, json, push({ stream: {}, values: [[Number(ns), 'x']] })), 400, /nanoseconds as a string/],
   [LOKI, 'a timestamp that is no number', post(LOKI, json, push({ stream: {}, values: [['yesterday', 'x']] })), 400, /"yesterday"/],
   [LOKI, 'a line that is no text', post(LOKI, json, push({ stream: {}, values: [[ns, 5]] })), 400, /must be \[/],
-  [LOKI, 'a label that is no text', post(LOKI, json, push({ stream: { a: 5 }, values: [[ns, 'x']] })), 400, /a label must be text, "a" is not/],
-  [LOKI, 'nested structured metadata', post(LOKI, json, push({ stream: {}, values: [[ns, 'x', { a: { b: 'c' } }]] })), 400, /structured metadata must be text/],
+  [
+    LOKI,
+    'a label that is no text',
+    post(LOKI, json, push({ stream: { a: 5 }, values: [[ns, 'x']] })),
+    400,
+    /a label must be text, "a" is not/,
+  ],
+  [
+    LOKI,
+    'nested structured metadata',
+    post(LOKI, json, push({ stream: {}, values: [[ns, 'x', { a: { b: 'c' } }]] })),
+    400,
+    /structured metadata must be text/,
+  ],
   [LOKI, 'text/plain', post(LOKI, { 'content-type': 'text/plain' }, 'hello'), 400, /snappy: corrupt input/],
   [LOKI, 'no content type', post(LOKI, {}, push(good_stream)), 400, /snappy: corrupt input/],
   [LOKI, 'a type that cannot be parsed', post(LOKI, { 'content-type': 'a b c' }, 'x'), 400, /cannot be parsed/],
   [LOKI, 'an empty protobuf body', post(LOKI, proto, ''), 400, /snappy: corrupt input/],
   [LOKI, 'zstd', post(LOKI, { ...json, 'content-encoding': 'zstd' }, push(good_stream)), 400, /Content-Encoding/],
   [LOKI, 'gzip that is none', post(LOKI, { ...json, 'content-encoding': 'gzip' }, 'hello'), 400, /cannot be decompressed/],
-  [LOKI, 'a gzip bomb', post(LOKI, { ...json, 'content-encoding': 'gzip' }, bomb), 413, /larger than 67108864 bytes when it is decompressed/],
+  [
+    LOKI,
+    'a gzip bomb',
+    post(LOKI, { ...json, 'content-encoding': 'gzip' }, bomb),
+    413,
+    /larger than 67108864 bytes when it is decompressed/,
+  ],
   [LOKI, 'a block that declares 2 GB', post(LOKI, proto, declares2Gb), 413, /declares 2147483648 bytes/],
-  [LOKI, 'labels that are no selector', post(LOKI, proto, compressSync(Buffer.from(encode('PushRequest', { streams: [{ labels: 'app=shop' }] })))), 400, /labels of a stream cannot be read at character 1/],
-  [LOKI, 'an escape that Go does not know', post(LOKI, proto, compressSync(Buffer.from(encode('PushRequest', { streams: [{ labels: '{a="\\q"}' }] })))), 400, /\\q is not an escape/],
+  [
+    LOKI,
+    'labels that are no selector',
+    post(LOKI, proto, compressSync(Buffer.from(encode('PushRequest', { streams: [{ labels: 'app=shop' }] })))),
+    400,
+    /labels of a stream cannot be read at character 1/,
+  ],
+  [
+    LOKI,
+    'an escape that Go does not know',
+    post(LOKI, proto, compressSync(Buffer.from(encode('PushRequest', { streams: [{ labels: '{a="\\q"}' }] })))),
+    400,
+    /\\q is not an escape/,
+  ],
   [LOKI, 'a stream label too long', post(LOKI, json, push({ stream: { a: 'x'.repeat(3_000) }, values: [] })), 413, /"a" is too long/],
-  [LOKI, '65 labels', post(LOKI, json, push({ stream: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, 'x'])), values: [] })), 400, /65 labels/],
-  [LOKI, 'a line from next year', post(LOKI, json, push({ stream: { app: 'x' }, values: [[`${NOW_MS + 1e10}000000`, 'x']] }, good_stream)), 400, /1 lines rejected \(1 too-far-ahead\)/],
+  [
+    LOKI,
+    '65 labels',
+    post(LOKI, json, push({ stream: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, 'x'])), values: [] })),
+    400,
+    /65 labels/,
+  ],
+  [
+    LOKI,
+    'a line from next year',
+    post(LOKI, json, push({ stream: { app: 'x' }, values: [[`${NOW_MS + 1e10}000000`, 'x']] }, good_stream)),
+    400,
+    /1 lines rejected \(1 too-far-ahead\)/,
+  ],
   [LOKI, '10,000 levels of nesting', post(LOKI, json, `{"streams":[{"stream":{},"values":${deep(10_000)}}]}`), 400, /a value must be/],
 
   [TRACES, 'text/plain', post(TRACES, { 'content-type': 'text/plain' }, 'x'), 415, /Content-Type/],
   [TRACES, 'zstd', post(TRACES, { ...json, 'content-encoding': 'zstd' }, 'x'), 415, /Content-Encoding/],
   [TRACES, 'no JSON', post(TRACES, json, '{'), 400, /not JSON/],
   [TRACES, 'not an object', post(TRACES, json, '[]'), 400, /must be an object/],
-  [TRACES, 'spans of another shape', post(TRACES, json, '{"resourceSpans":[{"scopeSpans":{"spans":[]}}]}'), 400, /"scopeSpans" must be an array of objects/],
-  [TRACES, 'a kind that is a word', post(TRACES, json, traces({ ...goodSpan, kind: 'SPAN_KIND_SERVER' })), 400, /"kind" must be an integer/],
-  [TRACES, 'a time that is a word', post(TRACES, json, traces({ ...goodSpan, startTimeUnixNano: 'now' })), 400, /"startTimeUnixNano" must be a number/],
+  [
+    TRACES,
+    'spans of another shape',
+    post(TRACES, json, '{"resourceSpans":[{"scopeSpans":{"spans":[]}}]}'),
+    400,
+    /"scopeSpans" must be an array of objects/,
+  ],
+  [
+    TRACES,
+    'a kind that is a word',
+    post(TRACES, json, traces({ ...goodSpan, kind: 'SPAN_KIND_SERVER' })),
+    400,
+    /"kind" must be an integer/,
+  ],
+  [
+    TRACES,
+    'a time that is a word',
+    post(TRACES, json, traces({ ...goodSpan, startTimeUnixNano: 'now' })),
+    400,
+    /"startTimeUnixNano" must be a number/,
+  ],
   [TRACES, 'a gzip bomb', post(TRACES, { ...json, 'content-encoding': 'gzip' }, bomb), 413, /larger than/],
   [TRACES, '10,000 levels of nesting', post(TRACES, json, `{"resourceSpans":${deep(10_000)}}`), 400, /must be an array of objects/],
-  [LOGS, '10,000 levels of nesting in a body', post(LOGS, json, `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"${ns}","body":${'{"arrayValue":{"values":['.repeat(10_000)}${']}}'.repeat(10_000)}}]}]}]}`), 400, /nested more than/],
+  [
+    LOGS,
+    '10,000 levels of nesting in a body',
+    post(
+      LOGS,
+      json,
+      `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"${ns}","body":${'{"arrayValue":{"values":['.repeat(10_000)}${']}}'.repeat(10_000)}}]}]}]}`,
+    ),
+    400,
+    /nested more than/,
+  ],
 ]
 
 const PROTOBUF_CASES: readonly (readonly [door: string, what: string, request: DoorRequest, status: number, says: RegExp])[] = [
@@ -132,18 +276,42 @@ const JSON_CASES: readonly (readonly [door: string, what: string, request: DoorR
   [ALERTS, 'things that are no alerts', postJson(ALERTS, [5, null, 'x', [], goodAlert]), 400, /4 not-an-alert/],
   [ALERTS, 'a time that is none', postJson(ALERTS, [{ ...goodAlert, startsAt: 'yesterday' }, goodAlert]), 400, /bad-time/],
   [ALERTS, 'a day that does not exist', postJson(ALERTS, [{ ...goodAlert, startsAt: '2026-13-41T00:00:00Z' }, goodAlert]), 400, /bad-time/],
-  [ALERTS, 'an end before the start', postJson(ALERTS, [{ ...goodAlert, endsAt: '2020-01-01T00:00:00Z' }, goodAlert]), 400, /ends-before-it-starts/],
+  [
+    ALERTS,
+    'an end before the start',
+    postJson(ALERTS, [{ ...goodAlert, endsAt: '2020-01-01T00:00:00Z' }, goodAlert]),
+    400,
+    /ends-before-it-starts/,
+  ],
   [ALERTS, 'a gzip bomb', post(ALERTS, { ...json, 'content-encoding': 'gzip' }, bomb), 413, /larger than/],
   [ALERTS, '10,000 levels of nesting', post(ALERTS, json, `[${deep(10_000)},${JSON.stringify(goodAlert)}]`), 400, /1 not-an-alert/],
-  [EVENTS, 'a form that another site could post', post(EVENTS, { 'content-type': 'text/plain' }, '{"type":"deploy"}'), 415, /application\/json/],
+  [
+    EVENTS,
+    'a form that another site could post',
+    post(EVENTS, { 'content-type': 'text/plain' }, '{"type":"deploy"}'),
+    415,
+    /application\/json/,
+  ],
   [EVENTS, 'no JSON', post(EVENTS, json, 'deploy!'), 400, /not JSON/],
   [EVENTS, 'no object', post(EVENTS, json, '5'), 400, /the event must be an object/],
   [EVENTS, 'an unknown type', postJson(EVENTS, { type: 'party', service: 'a' }), 400, /type must be one of deploy, rollback/],
   [EVENTS, 'no service', postJson(EVENTS, { type: 'deploy' }), 400, /service must be the name/],
   [EVENTS, 'an empty service', postJson(EVENTS, { type: 'deploy', service: ' ' }), 400, /service must not be empty/],
   [EVENTS, 'a time that is none', postJson(EVENTS, { type: 'deploy', service: 'a', time: 'noon' }), 400, /time must be RFC 3339/],
-  [EVENTS, 'a time in the future', postJson(EVENTS, { type: 'deploy', service: 'a', time: '2030-01-01T00:00:00Z' }), 400, /time is too far in the future/],
-  [EVENTS, 'an address that runs', postJson(EVENTS, { type: 'deploy', service: 'a', url: 'javascript:alert(1)' }), 400, /url must be an http or https address/],
+  [
+    EVENTS,
+    'a time in the future',
+    postJson(EVENTS, { type: 'deploy', service: 'a', time: '2030-01-01T00:00:00Z' }),
+    400,
+    /time is too far in the future/,
+  ],
+  [
+    EVENTS,
+    'an address that runs',
+    postJson(EVENTS, { type: 'deploy', service: 'a', url: 'javascript:alert(1)' }),
+    400,
+    /url must be an http or https address/,
+  ],
   [EVENTS, 'the second of two', postJson(EVENTS, [{ type: 'deploy', service: 'a' }, { type: 'deploy' }]), 400, /event 1: service/],
   [EVENTS, '10,000 levels of nesting', post(EVENTS, json, deep(10_000)), 400, /event 0: the event must be an object/],
 ]
@@ -160,9 +328,18 @@ describe.each([...CASES, ...PROTOBUF_CASES, ...JSON_CASES])('%s: %s', (_door, _w
     const body = Buffer.from(response.body)
     const type = response.headers['content-type']
     expect(response.status).toBe(status)
-    expect(type === 'application/x-protobuf' ? decode('RpcStatus', body)['message'] : type === 'application/json' ? messageIn(JSON.parse(body.toString())) : body.toString()).toMatch(says)
+    expect(
+      type === 'application/x-protobuf'
+        ? decode('RpcStatus', body)['message']
+        : type === 'application/json'
+          ? messageIn(JSON.parse(body.toString()))
+          : body.toString(),
+    ).toMatch(says)
     // What was good in the same request is kept, when the answer says so.
-    const kept = transport.of('metrics').flatMap(samplesOf).length + transport.of('logs').flatMap(linesOf).length + eventsOf(transport.of('events')).length
+    const kept =
+      transport.of('metrics').flatMap(samplesOf).length +
+      transport.of('logs').flatMap(linesOf).length +
+      eventsOf(transport.of('events')).length
     expect(kept).toBe(/everything else|all others/.test(body.toString()) ? 1 : 0)
   })
 })
@@ -175,7 +352,13 @@ describe('OTLP answers in the type of the request', () => {
 
   it('says how many spans it refused and that the client need not try again', async () => {
     const { door, transport } = openDoors()
-    const bad = [{ ...goodSpan, traceId: 'zz' }, { ...goodSpan, traceId: '0'.repeat(32) }, { ...goodSpan, spanId: '' }, { ...goodSpan, parentSpanId: 'abc' }, { ...goodSpan, startTimeUnixNano: '5', endTimeUnixNano: '6' }]
+    const bad = [
+      { ...goodSpan, traceId: 'zz' },
+      { ...goodSpan, traceId: '0'.repeat(32) },
+      { ...goodSpan, spanId: '' },
+      { ...goodSpan, parentSpanId: 'abc' },
+      { ...goodSpan, startTimeUnixNano: '5', endTimeUnixNano: '6' },
+    ]
     const response = await door.accept(post(TRACES, json, traces(...bad, goodSpan)))
     expect(response.status).toBe(200)
     expect(JSON.parse(String(response.body))).toEqual({
@@ -185,34 +368,76 @@ describe('OTLP answers in the type of the request', () => {
 
     const body = encode('TracesData', { resourceSpans: [{ scopeSpans: [{ spans: [{ name: 'no ids' }] }] }] })
     const protobuf = await door.accept(post(TRACES, proto, body))
-    expect(decode('ExportTraceServiceResponse', Buffer.from(protobuf.body))).toEqual({ partialSuccess: { rejected: '1', errorMessage: 'rejected: 1 bad-trace-id' } })
+    expect(decode('ExportTraceServiceResponse', Buffer.from(protobuf.body))).toEqual({
+      partialSuccess: { rejected: '1', errorMessage: 'rejected: 1 bad-trace-id' },
+    })
   })
 
   it('calls an empty request a success', async () => {
     const { door } = openDoors()
-    expect(await door.accept(post(LOGS, proto, ''))).toMatchObject({ status: 200, headers: { 'content-type': 'application/x-protobuf' }, body: Buffer.alloc(0) })
-    expect(await door.accept(post(LOGS, json, '{}'))).toMatchObject({ status: 200, headers: { 'content-type': 'application/json' }, body: '{}' })
+    expect(await door.accept(post(LOGS, proto, ''))).toMatchObject({
+      status: 200,
+      headers: { 'content-type': 'application/x-protobuf' },
+      body: Buffer.alloc(0),
+    })
+    expect(await door.accept(post(LOGS, json, '{}'))).toMatchObject({
+      status: 200,
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    })
   })
 })
 
 describe('what is unusual and yet good', () => {
   it.each<[what: string, request: DoorRequest, status: number]>([
     ['remote write without Content-Encoding', post(RW, proto, write(good)), 204],
-    ['remote write that names its message', post(RW, { ...snappyProto, 'content-type': 'application/x-protobuf; proto=prometheus.WriteRequest' }, write(good)), 204],
+    [
+      'remote write that names its message',
+      post(RW, { ...snappyProto, 'content-type': 'application/x-protobuf; proto=prometheus.WriteRequest' }, write(good)),
+      204,
+    ],
     ['remote write with a retry counter', post(RW, { ...snappyProto, 'retry-attempt': '3' }, write(good)), 204],
-    ['remote write with nothing but metadata', post(RW, snappyProto, compressSync(Buffer.from(encode('WriteRequest', { metadata: [{ help: 'x' }] })))), 204],
-    ['a series with nothing but exemplars', post(RW, snappyProto, write({ labels: [label('__name__', 'a')], exemplars: [{ value: 1 }] })), 204],
-    ['a series with nothing but a histogram', post(RW, snappyProto, write({ labels: [label('__name__', 'a')], histograms: [{ sum: 1 }] })), 204],
+    [
+      'remote write with nothing but metadata',
+      post(RW, snappyProto, compressSync(Buffer.from(encode('WriteRequest', { metadata: [{ help: 'x' }] })))),
+      204,
+    ],
+    [
+      'a series with nothing but exemplars',
+      post(RW, snappyProto, write({ labels: [label('__name__', 'a')], exemplars: [{ value: 1 }] })),
+      204,
+    ],
+    [
+      'a series with nothing but a histogram',
+      post(RW, snappyProto, write({ labels: [label('__name__', 'a')], histograms: [{ sum: 1 }] })),
+      204,
+    ],
     ['a sample an hour old', post(RW, snappyProto, write({ ...good, samples: [{ value: 1, timestamp: NOW_MS - 3_600_000 }] })), 204],
-    ['labels with dots, spaces and __proto__', post(RW, snappyProto, write({ labels: [label('z y', '1'), label('__proto__', 'x'), label('a.b', 'line\nbreak'), label('__name__', 'up')], ...one })), 204],
+    [
+      'labels with dots, spaces and __proto__',
+      post(
+        RW,
+        snappyProto,
+        write({ labels: [label('z y', '1'), label('__proto__', 'x'), label('a.b', 'line\nbreak'), label('__name__', 'up')], ...one }),
+      ),
+      204,
+    ],
     ['Loki JSON with parameters in its type', post(LOKI, { 'content-type': 'application/json; charset=utf-8' }, push(good_stream)), 204],
     ['Loki JSON, deflate with header', post(LOKI, { ...json, 'content-encoding': 'deflate' }, deflateSync(push(good_stream))), 204],
     ['Loki JSON, deflate without', post(LOKI, { ...json, 'content-encoding': 'deflate' }, deflateRawSync(push(good_stream))), 204],
     ['a stream with no labels', post(LOKI, json, push({ stream: {}, values: [[ns, 'x']] })), 204],
-    ['a stream with __proto__', post(LOKI, json, `{"streams":[{"stream":{"__proto__":"x","app":"a"},"values":[["${ns}","x",{"__proto__":"y"}]]}]}`), 204],
+    [
+      'a stream with __proto__',
+      post(LOKI, json, `{"streams":[{"stream":{"__proto__":"x","app":"a"},"values":[["${ns}","x",{"__proto__":"y"}]]}]}`),
+      204,
+    ],
     ['OTLP with fields that nobody knows', post(TRACES, json, `{"resourceSpans":[],"__proto__":{"a":1},"new":[1,2]}`), 200],
     ['no alerts', postJson(ALERTS, []), 200],
-    ['an alert with a __proto__ label', post(ALERTS, json, '[{"labels":{"alertname":"A","__proto__":"x"},"annotations":{"__proto__":"y"}}]'), 200],
+    [
+      'an alert with a __proto__ label',
+      post(ALERTS, json, '[{"labels":{"alertname":"A","__proto__":"x"},"annotations":{"__proto__":"y"}}]'),
+      200,
+    ],
     ['no events', postJson(EVENTS, []), 202],
   ])('%s', async (_what, request, status) => {
     const response = await openDoors().door.accept(request)
@@ -224,7 +449,12 @@ describe('what is unusual and yet good', () => {
     await door.accept(post(RW, snappyProto, write({ labels: [label('__proto__', 'x'), label('__name__', 'up')], ...one })))
     await door.accept(post(ALERTS, json, '[{"labels":{"alertname":"A","__proto__":"x"}}]'))
     expect(transport.of('metrics')[0]!.series[0]).toMatchObject({ key: 'up{__proto__="x"}', labels: [['__proto__', 'x']] })
-    expect(eventsOf(transport.of('events'))[0]).toMatchObject({ labels: [['__proto__', 'x'], ['alertname', 'A']] })
+    expect(eventsOf(transport.of('events'))[0]).toMatchObject({
+      labels: [
+        ['__proto__', 'x'],
+        ['alertname', 'A'],
+      ],
+    })
   })
 })
 
@@ -264,10 +494,37 @@ describe('limits of what a sender can make us hold', () => {
 
   it('a long line is cut at a character and counted', async () => {
     const { door, transport, telemetry } = openDoors({ limits: { maxLineBytes: 100 } })
-    expect((await door.accept(post(LOKI, json, push({ stream: {}, values: [[ns, 'ü'.repeat(5_000)], [ns, `a${'ü'.repeat(5_000)}`]] })))).status).toBe(204)
-    const protobuf = compressSync(Buffer.from(encode('PushRequest', { streams: [{ labels: '{}', entries: [{ timestamp: { seconds: NOW_MS / 1000 }, line: `a${'ü'.repeat(5_000)}` }] }] })))
+    expect(
+      (
+        await door.accept(
+          post(
+            LOKI,
+            json,
+            push({
+              stream: {},
+              values: [
+                [ns, 'ü'.repeat(5_000)],
+                [ns, `a${'ü'.repeat(5_000)}`],
+              ],
+            }),
+          ),
+        )
+      ).status,
+    ).toBe(204)
+    const protobuf = compressSync(
+      Buffer.from(
+        encode('PushRequest', {
+          streams: [{ labels: '{}', entries: [{ timestamp: { seconds: NOW_MS / 1000 }, line: `a${'ü'.repeat(5_000)}` }] }],
+        }),
+      ),
+    )
     expect((await door.accept(post(LOKI, proto, protobuf))).status).toBe(204)
-    expect(transport.of('logs').flatMap(linesOf).map(({ body }) => body)).toEqual(['ü'.repeat(50), `a${'ü'.repeat(49)}`, `a${'ü'.repeat(49)}`])
+    expect(
+      transport
+        .of('logs')
+        .flatMap(linesOf)
+        .map(({ body }) => body),
+    ).toEqual(['ü'.repeat(50), `a${'ü'.repeat(49)}`, `a${'ü'.repeat(49)}`])
     expect(await telemetry.registry.metrics()).toContain('tocsin_door_skipped_total{door="loki",reason="line-cut"} 3')
   })
 

@@ -9,9 +9,18 @@ import { fixture, linesOf, newContext, recorded, samplesOf, spansOf } from './do
 import { decode, encode, field } from './protobuf-oracle.ts'
 import { unsnappy } from '../../src/ingest/request-body.ts'
 
-const name = fc.oneof(fc.constantFrom('job', 'instance', '__proto__', 'constructor', 'a.b', 'le', 'ünï'), fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }))
+const name = fc.oneof(
+  fc.constantFrom('job', 'instance', '__proto__', 'constructor', 'a.b', 'le', 'ünï'),
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }),
+)
 const value = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).map((text) => text.replaceAll('\0', '0'))
-const labelSet = fc.uniqueArray(fc.tuple(name.map((text) => text.replaceAll('\0', '0')), value), { selector: ([label]) => label, maxLength: 8 })
+const labelSet = fc.uniqueArray(
+  fc.tuple(
+    name.map((text) => text.replaceAll('\0', '0')),
+    value,
+  ),
+  { selector: ([label]) => label, maxLength: 8 },
+)
 const sample = fc.record({ value: fc.double(), timestamp: fc.integer({ min: 0, max: 4e12 }) })
 const series = fc.record({ metric: value, labels: labelSet, samples: fc.array(sample, { maxLength: 4 }) })
 
@@ -23,14 +32,19 @@ describe('remote write', () => {
       fc.property(fc.array(series, { maxLength: 6 }), (list) => {
         const body = encode('WriteRequest', {
           timeseries: list.map(({ metric, labels, samples }) => ({
-            labels: [['__name__', metric] as const, ...labels.filter(([label]) => label !== '__name__')].map(([label, text]) => ({ name: label, value: text })),
+            labels: [['__name__', metric] as const, ...labels.filter(([label]) => label !== '__name__')].map(([label, text]) => ({
+              name: label,
+              value: text,
+            })),
             samples,
             exemplars: [{ value: 1, labels: [{ name: 'trace_id', value: 'a' }] }],
           })),
           metadata: [{ type: 1, metricFamilyName: 'x', help: 'y' }],
         })
         const batch = decodeRemoteWrite(body, newContext())
-        const expected = list.flatMap(({ metric, labels, samples }) => samples.map((one) => ({ metric, labels: sorted(labels.filter(([label]) => label !== '__name__')), ...one })))
+        const expected = list.flatMap(({ metric, labels, samples }) =>
+          samples.map((one) => ({ metric, labels: sorted(labels.filter(([label]) => label !== '__name__')), ...one })),
+        )
         const found = samplesOf(batch).map(({ timeMs, value: number }, row) => {
           const { name: metric, labels } = batch.series[batch.seriesIndex[row]!]!
           return { metric, labels, value: number, timestamp: timeMs }
@@ -51,7 +65,10 @@ describe('remote write', () => {
           ...samples.map((one) => field(2, encode('Sample', one))),
           field(99, Buffer.from('unknown')),
         ]
-        const shuffled = fields.map((bytes) => [random.next().value!, bytes] as const).sort((a, b) => a[0] - b[0]).map(([, bytes]) => bytes)
+        const shuffled = fields
+          .map((bytes) => [random.next().value!, bytes] as const)
+          .sort((a, b) => a[0] - b[0])
+          .map(([, bytes]) => bytes)
         const context = newContext()
         const body = Buffer.concat([field(1, Buffer.concat(fields)), field(1, Buffer.concat(shuffled)), field(1, Buffer.concat(shuffled))])
         const batch = decodeRemoteWrite(body, context)
@@ -59,7 +76,7 @@ describe('remote write', () => {
         expect(batch.rows).toBe(samples.length * 3)
         expect([...batch.seriesIndex]).toEqual(Array.from({ length: batch.rows }, () => 0))
         expect(context.series.size).toBe(1)
-        const times = (from: number) => [...batch.timeMs].slice(from, from + samples.length).sort()
+        const times = (from: number) => [...batch.timeMs].slice(from, from + samples.length).sort((a, b) => a - b)
         expect(times(samples.length)).toEqual(times(0))
       }),
       { numRuns: 300 },
@@ -67,12 +84,24 @@ describe('remote write', () => {
   })
 
   it('reads real bodies as protobufjs does', () => {
-    for (const body of ['prometheus-2.rw1.proto-snappy.1', 'prometheus-3.rw1.proto-snappy.2', 'vmagent.rw1.proto-snappy.1', 'otel-collector.rw1.proto-snappy.1', 'telegraf.rw1.proto-snappy.1']) {
+    for (const body of [
+      'prometheus-2.rw1.proto-snappy.1',
+      'prometheus-3.rw1.proto-snappy.2',
+      'vmagent.rw1.proto-snappy.1',
+      'otel-collector.rw1.proto-snappy.1',
+      'telegraf.rw1.proto-snappy.1',
+    ]) {
       const bytes = unsnappy(recorded(body).body, 1e7).slice()
       const batch = decodeRemoteWrite(bytes, newContext())
-      const oracle = decode('WriteRequest', bytes) as { timeseries: { labels: { name: string; value: string }[]; samples: { value: number; timestamp: string }[] }[] }
+      const oracle = decode('WriteRequest', bytes) as {
+        timeseries: { labels: { name: string; value: string }[]; samples: { value: number; timestamp: string }[] }[]
+      }
       const expected = oracle.timeseries.flatMap(({ labels, samples }) =>
-        samples.map((one) => ({ labels: sorted(labels.map((pair) => [pair.name, pair.value] as const)), time: Number(one.timestamp), value: one.value })),
+        samples.map((one) => ({
+          labels: sorted(labels.map((pair) => [pair.name, pair.value] as const)),
+          time: Number(one.timestamp),
+          value: one.value,
+        })),
       )
       const found = samplesOf(batch).map(({ timeMs, value: number }, row) => {
         const { name: metric, labels } = batch.series[batch.seriesIndex[row]!]!
@@ -111,7 +140,11 @@ describe('OTLP traces', () => {
   it('reads what protobufjs writes, in JSON the same, and with the resource after the spans', () => {
     fc.assert(
       fc.property(groups, (list) => {
-        const spanObject = (one: (typeof list)[number]['spans'][number], id: (bytes: Uint8Array) => unknown, number: (value: bigint) => unknown) => ({
+        const spanObject = (
+          one: (typeof list)[number]['spans'][number],
+          id: (bytes: Uint8Array) => unknown,
+          number: (value: bigint) => unknown,
+        ) => ({
           traceId: id(one.traceId),
           spanId: id(one.spanId),
           parentSpanId: id(one.parentSpanId),
@@ -132,7 +165,10 @@ describe('OTLP traces', () => {
         const reversed = Buffer.concat(
           list.map(({ service, spans }) => {
             const scope = encode('ScopeSpans', { spans: spans.map((one) => spanObject(one, (id) => id, String)) })
-            return field(1, Buffer.concat([field(3, Buffer.from('schema')), field(2, scope), field(1, encode('Resource', resource(service)))]))
+            return field(
+              1,
+              Buffer.concat([field(3, Buffer.from('schema')), field(2, scope), field(1, encode('Resource', resource(service)))]),
+            )
           }),
         )
         const json = JSON.stringify({
@@ -160,7 +196,9 @@ describe('OTLP traces', () => {
         if (!unknownIsSpecial) expect(found.map(({ peer: _peer, ...rest }) => rest)).toEqual(expected)
         expect(decodeOtlpTraces(reversed, newContext())).toEqual(batch)
         const fromJson = spansOf(decodeOtlpTracesJson(Buffer.from(json), newContext()))
-        expect(fromJson.map(({ startMs: _a, durationMs: _b, ...rest }) => rest)).toEqual(found.map(({ startMs: _a, durationMs: _b, ...rest }) => rest))
+        expect(fromJson.map(({ startMs: _a, durationMs: _b, ...rest }) => rest)).toEqual(
+          found.map(({ startMs: _a, durationMs: _b, ...rest }) => rest),
+        )
         fromJson.forEach((one, row) => {
           expect(Math.abs(one.startMs - found[row]!.startMs)).toBeLessThan(0.001)
           expect(Math.abs(one.durationMs - found[row]!.durationMs)).toBeLessThan(0.001)
@@ -172,7 +210,9 @@ describe('OTLP traces', () => {
 
   it('reads what the Collector writes to Kafka, fields backwards, as protobufjs does', () => {
     const bytes = fixture('kafka/otlp_spans.proto.record')
-    const oracle = decode('TracesData', bytes) as unknown as { resourceSpans: { scopeSpans: { spans: { name: string; traceId: string; kind: number }[] }[] }[] }
+    const oracle = decode('TracesData', bytes) as unknown as {
+      resourceSpans: { scopeSpans: { spans: { name: string; traceId: string; kind: number }[] }[] }[]
+    }
     const expected = oracle.resourceSpans.flatMap((group) => group.scopeSpans.flatMap((scope) => scope.spans))
     const found = spansOf(decodeOtlpTraces(bytes, newContext()))
     expect(found.map(({ operation, traceId, kind }) => [operation, traceId, kind])).toEqual(
@@ -186,7 +226,12 @@ describe('OTLP traces', () => {
 
 describe('OTLP logs', () => {
   const plain = fc.string({ unit: 'grapheme', maxLength: 30 }).map((text) => `line ${text.replaceAll(/[\0={}]/g, '')}`.trimEnd())
-  const record = fc.record({ time: nanos.filter((time) => time > 0n), severity: fc.integer({ min: 1, max: 24 }), body: plain, traceId: hexId(16) })
+  const record = fc.record({
+    time: nanos.filter((time) => time > 0n),
+    severity: fc.integer({ min: 1, max: 24 }),
+    body: plain,
+    traceId: hexId(16),
+  })
 
   it('reads what protobufjs writes, and in JSON the same', () => {
     fc.assert(
@@ -211,7 +256,15 @@ describe('OTLP logs', () => {
         })
         const expected = records.map((one) => ({ service: 'shop', severity: one.severity, body: one.body, traceId: hex(one.traceId) }))
         const bare = (rows: ReturnType<typeof linesOf>) => rows.map(({ timeMs: _timeMs, ...rest }) => rest)
-        const found = linesOf(decodeOtlpLogs(encode('LogsData', object((id) => id)), newContext()))
+        const found = linesOf(
+          decodeOtlpLogs(
+            encode(
+              'LogsData',
+              object((id) => id),
+            ),
+            newContext(),
+          ),
+        )
         expect(bare(found)).toEqual(expected)
         expect(bare(linesOf(decodeOtlpLogsJson(Buffer.from(JSON.stringify(object(hex))), newContext())))).toEqual(expected)
         found.forEach((one, row) => expect(one.timeMs).toBe(Number(records[row]!.time) / 1e6))
@@ -221,9 +274,20 @@ describe('OTLP logs', () => {
   })
 
   it('makes a structured body the line that it would have been', () => {
-    const body = { kvlistValue: { values: [{ key: 'msg', value: { stringValue: 'paid' } }, { key: 'level', value: { stringValue: 'error' } }, { key: '__proto__', value: { intValue: 1 } }] } }
+    const body = {
+      kvlistValue: {
+        values: [
+          { key: 'msg', value: { stringValue: 'paid' } },
+          { key: 'level', value: { stringValue: 'error' } },
+          { key: '__proto__', value: { intValue: 1 } },
+        ],
+      },
+    }
     const logs = { resourceLogs: [{ scopeLogs: [{ logRecords: [{ timeUnixNano: '1', body }] }] }] }
-    for (const batch of [decodeOtlpLogs(encode('LogsData', logs), newContext()), decodeOtlpLogsJson(Buffer.from(JSON.stringify(logs)), newContext())]) {
+    for (const batch of [
+      decodeOtlpLogs(encode('LogsData', logs), newContext()),
+      decodeOtlpLogsJson(Buffer.from(JSON.stringify(logs)), newContext()),
+    ]) {
       expect(linesOf(batch)).toMatchObject([{ body: 'paid', severity: 17 }])
     }
   })
@@ -231,14 +295,28 @@ describe('OTLP logs', () => {
 
 describe('Loki protobuf', () => {
   it('reads what protobufjs writes, labels before or after the entries', () => {
-    const entry = fc.record({ seconds: fc.integer({ min: 0, max: 4e9 }), nanos: fc.nat({ max: 999_999_999 }), line: value.map((text) => `line ${text.replaceAll(/[={}]/g, '')}`.trimEnd()) })
+    const entry = fc.record({
+      seconds: fc.integer({ min: 0, max: 4e9 }),
+      nanos: fc.nat({ max: 999_999_999 }),
+      line: value.map((text) => `line ${text.replaceAll(/[={}]/g, '')}`.trimEnd()),
+    })
     fc.assert(
       fc.property(fc.array(entry, { minLength: 1, maxLength: 5 }), fc.boolean(), (entries, labelsLast) => {
         const labels = field(1, Buffer.from('{app="shop", level="warn"}'))
-        const rows = entries.map(({ seconds, nanos: rest, line }) => field(2, encode('Entry', { timestamp: { seconds, nanos: rest }, line })))
+        const rows = entries.map(({ seconds, nanos: rest, line }) =>
+          field(2, encode('Entry', { timestamp: { seconds, nanos: rest }, line })),
+        )
         const body = field(1, Buffer.concat(labelsLast ? [...rows, labels] : [labels, ...rows]))
         const found = linesOf(decodeLokiProtobuf(body, newContext()))
-        expect(found).toEqual(entries.map(({ seconds, nanos: rest, line }) => ({ service: 'shop', timeMs: seconds * 1000 + rest / 1e6, severity: 13, body: line, traceId: '' })))
+        expect(found).toEqual(
+          entries.map(({ seconds, nanos: rest, line }) => ({
+            service: 'shop',
+            timeMs: seconds * 1000 + rest / 1e6,
+            severity: 13,
+            body: line,
+            traceId: '',
+          })),
+        )
       }),
       { numRuns: 200 },
     )

@@ -65,7 +65,9 @@ export class RememberingTransport implements Transport {
 
   /** Batches on the telemetry topic, in the order they were published. */
   batches(): { partition: number; batch: Batch }[] {
-    return this.published.filter(({ topic }) => topic === TOPICS.telemetry).map(({ record }) => ({ partition: record.partition, batch: decodeBatch(record.value) }))
+    return this.published
+      .filter(({ topic }) => topic === TOPICS.telemetry)
+      .map(({ record }) => ({ partition: record.partition, batch: decodeBatch(record.value) }))
   }
 
   of<K extends Batch['kind']>(kind: K): ByKind[K][] {
@@ -94,7 +96,10 @@ export function openDoors(settings: Record<string, unknown> = {}, partitions = 4
 }
 
 export function newContext(settings: Record<string, unknown> = {}): DecodeContext {
-  const config = ingestConfig.parse({ ...settings, limits: { maxAgeMs: 1e15, maxFutureMs: 1e15, ...(settings['limits'] as object | undefined) } })
+  const config = ingestConfig.parse({
+    ...settings,
+    limits: { maxAgeMs: 1e15, maxFutureMs: 1e15, ...(settings['limits'] as object | undefined) },
+  })
   return {
     receivedMs: NOW_MS,
     alertTimeoutMs: config.alertTimeoutMs,

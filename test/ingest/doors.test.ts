@@ -19,17 +19,24 @@ describe('rows find their partition', () => {
     await door.accept(push(...services))
     const batches = transport.batches()
     expect(new Set(batches.map(({ partition }) => partition)).size).toBe(batches.length)
-    const lines = batches.flatMap(({ partition, batch }) => (batch.kind === 'logs' ? linesOf(batch).map((line) => ({ ...line, partition, tables: batch.sources.length })) : []))
+    const lines = batches.flatMap(({ partition, batch }) =>
+      batch.kind === 'logs' ? linesOf(batch).map((line) => ({ ...line, partition, tables: batch.sources.length })) : [],
+    )
     expect(lines).toHaveLength(services.length)
     for (const { service, partition } of lines) expect(partition).toBe(partitionFor(service, 4))
     expect(lines.filter(({ service }) => service === 'a').map(({ body }) => body)).toEqual(['line 0 of a', 'line 6 of a'])
-    for (const { batch } of batches) if (batch.kind === 'logs') expect(batch.sources).toHaveLength(new Set(linesOf(batch).map(({ service }) => service)).size)
+    for (const { batch } of batches)
+      if (batch.kind === 'logs') expect(batch.sources).toHaveLength(new Set(linesOf(batch).map(({ service }) => service)).size)
   })
 
   it('spans twice: by their service, and as links by their trace', async () => {
     const { door, transport } = openDoors({}, 8)
     const ids = ['1', '2', '3', '4', '5'].map((digit) => digit.repeat(32))
-    await door.accept(postJson('/v1/traces', { resourceSpans: ids.flatMap((id, i) => [span(id, `a${i}`.repeat(8), 'front'), span(id, `b${i}`.repeat(8), `back${i}`)]) }))
+    await door.accept(
+      postJson('/v1/traces', {
+        resourceSpans: ids.flatMap((id, i) => [span(id, `a${i}`.repeat(8), 'front'), span(id, `b${i}`.repeat(8), `back${i}`)]),
+      }),
+    )
     const seen = { spans: 0, links: 0 }
     for (const { partition, batch } of transport.batches()) {
       if (batch.kind !== 'spans' && batch.kind !== 'links') throw new Error(batch.kind)
@@ -48,7 +55,25 @@ describe('rows find their partition', () => {
     await door.accept(postJson('/api/v1/events', { type: 'deploy', service: 'checkout' }))
     await door.accept(postJson('/api/v2/alerts', [{ labels: { alertname: 'A', service: 'checkout' } }]))
     await door.accept(
-      post('/api/v1/write', { 'content-type': 'application/x-protobuf' }, compressSync(Buffer.from(encode('WriteRequest', { timeseries: [{ labels: [{ name: '__name__', value: 'up' }, { name: 'job', value: 'checkout' }], samples: [{ value: 1, timestamp: NOW_MS }] }] })))),
+      post(
+        '/api/v1/write',
+        { 'content-type': 'application/x-protobuf' },
+        compressSync(
+          Buffer.from(
+            encode('WriteRequest', {
+              timeseries: [
+                {
+                  labels: [
+                    { name: '__name__', value: 'up' },
+                    { name: 'job', value: 'checkout' },
+                  ],
+                  samples: [{ value: 1, timestamp: NOW_MS }],
+                },
+              ],
+            }),
+          ),
+        ),
+      ),
     )
     const byService = transport.batches().filter(({ batch }) => batch.kind !== 'links')
     expect(byService.map(({ batch }) => batch.kind)).toEqual(['logs', 'spans', 'events', 'events', 'metrics'])
@@ -61,29 +86,59 @@ describe('rows find their partition', () => {
     await door.accept(postJson('/loki/api/v1/push', { streams: [{ stream: { app: 'a' }, values: lines }] }))
     for (const { record } of transport.published) expect(record.value.length).toBeLessThanOrEqual(10_000)
     expect(transport.published.length).toBeGreaterThan(5)
-    expect(transport.of('logs').flatMap(linesOf).map(({ body }) => body)).toEqual(lines.map(([, line]) => line))
+    expect(
+      transport
+        .of('logs')
+        .flatMap(linesOf)
+        .map(({ body }) => body),
+    ).toEqual(lines.map(([, line]) => line))
   })
 
   it('a single row larger than that goes out whole', async () => {
     const { door, transport } = openDoors({ limits: { maxRecordBytes: 1_000 } }, 1)
-    await door.accept(postJson('/loki/api/v1/push', { streams: [{ stream: { app: 'a' }, values: [[ns, 'x'.repeat(5_000)], [ns, 'y']] }] }))
-    expect(transport.of('logs').flatMap(linesOf).map(({ body }) => body.length)).toEqual([5_000, 1])
+    await door.accept(
+      postJson('/loki/api/v1/push', {
+        streams: [
+          {
+            stream: { app: 'a' },
+            values: [
+              [ns, 'x'.repeat(5_000)],
+              [ns, 'y'],
+            ],
+          },
+        ],
+      }),
+    )
+    expect(
+      transport
+        .of('logs')
+        .flatMap(linesOf)
+        .map(({ body }) => body.length),
+    ).toEqual([5_000, 1])
   })
 })
 
 describe('stale markers', () => {
   it('are told from an ordinary NaN by their bytes, also across the topic', async () => {
     const { door, transport } = openDoors({}, 1)
-    const body = Buffer.from(encode('WriteRequest', { timeseries: [{ labels: [{ name: '__name__', value: 'up' }], samples: [1, 2, 3].map((value) => ({ value, timestamp: NOW_MS })) }] }))
+    const body = Buffer.from(
+      encode('WriteRequest', {
+        timeseries: [{ labels: [{ name: '__name__', value: 'up' }], samples: [1, 2, 3].map((value) => ({ value, timestamp: NOW_MS })) }],
+      }),
+    )
     const at = [1, 2, 3].map((value) => {
       const bytes = Buffer.alloc(8)
       bytes.writeDoubleLE(value)
       return body.indexOf(bytes)
     })
-    body.writeBigUInt64LE(0x7ff0000000000002n, at[0]!)
-    body.writeBigUInt64LE(0x7ff8000000000001n, at[1]!)
+    body.writeBigUInt64LE(0x7ff0000000000002n, at[0])
+    body.writeBigUInt64LE(0x7ff8000000000001n, at[1])
     await door.accept(post('/api/v1/write', { 'content-type': 'application/x-protobuf' }, compressSync(body)))
-    expect(samplesOf(transport.of('metrics')[0]!).map(({ value, stale }) => [value, stale])).toEqual([[NaN, 1], [NaN, 0], [3, 0]])
+    expect(samplesOf(transport.of('metrics')[0]!).map(({ value, stale }) => [value, stale])).toEqual([
+      [NaN, 1],
+      [NaN, 0],
+      [3, 0],
+    ])
   })
 })
 
@@ -126,7 +181,10 @@ describe('when our own side fails', () => {
     transport.gate = new Promise((resolve) => (open = resolve))
     const first = door.accept(recorded('prometheus-3.rw1.proto-snappy.2'))
     const answers = [await door.accept(push('x'.repeat(50))), await door.accept(recorded('promtool.rw1.proto-snappy.1'))]
-    expect(answers.map(({ status, headers }) => [status, headers['retry-after']])).toEqual([[429, '2'], [503, '2']])
+    expect(answers.map(({ status, headers }) => [status, headers['retry-after']])).toEqual([
+      [429, '2'],
+      [503, '2'],
+    ])
     open()
     expect((await first).status).toBe(204)
     expect((await door.accept(push('a'))).status).toBe(204)
@@ -159,7 +217,13 @@ it('counts what came, what was taken, what was refused and what was left out', a
 
 it('the same request twice gives the same records: what is known of a series changes nothing', async () => {
   const { door, transport } = openDoors()
-  for (const name of ['prometheus-2.rw1.proto-snappy.1', 'prometheus-3.rw1.proto-snappy.2', 'prometheus-2.rw1.proto-snappy.1', 'prometheus-3.rw1.proto-snappy.2']) await door.accept(recorded(name))
+  for (const name of [
+    'prometheus-2.rw1.proto-snappy.1',
+    'prometheus-3.rw1.proto-snappy.2',
+    'prometheus-2.rw1.proto-snappy.1',
+    'prometheus-3.rw1.proto-snappy.2',
+  ])
+    await door.accept(recorded(name))
   const values = transport.published.map(({ record }) => Buffer.from(record.value).toString('base64'))
   expect(values.slice(values.length / 2)).toEqual(values.slice(0, values.length / 2))
 })

@@ -27,7 +27,12 @@ describe('an alert from Prometheus', () => {
         service: 'checkout',
         severity: 'critical',
         summary: 'Errors above 5 %',
-        labels: [['alertname', 'HighErrors'], ['instance', 'a:1'], ['service', 'checkout'], ['severity', 'page']],
+        labels: [
+          ['alertname', 'HighErrors'],
+          ['instance', 'a:1'],
+          ['service', 'checkout'],
+          ['severity', 'page'],
+        ],
         startMs: Date.parse('2026-11-23T15:50:00.168Z'),
         endMs: Date.parse('2026-11-23T16:04:00.168Z'),
         atMs: NOW_MS,
@@ -37,12 +42,18 @@ describe('an alert from Prometheus', () => {
   })
 
   it('keeps its id when it is repeated and when it is resolved, and gets another when it fires anew', async () => {
-    const ids = (await taken(
-      posted,
-      { ...posted, labels: { instance: 'a:1', service: 'checkout', alertname: 'HighErrors', severity: 'page' }, endsAt: '2026-11-23T16:05:00Z' },
-      { ...posted, endsAt: '2026-11-23T15:59:00Z' },
-      { ...posted, startsAt: '2026-11-23T15:55:00Z' },
-    )).map((alert) => alert.id)
+    const ids = (
+      await taken(
+        posted,
+        {
+          ...posted,
+          labels: { instance: 'a:1', service: 'checkout', alertname: 'HighErrors', severity: 'page' },
+          endsAt: '2026-11-23T16:05:00Z',
+        },
+        { ...posted, endsAt: '2026-11-23T15:59:00Z' },
+        { ...posted, startsAt: '2026-11-23T15:55:00Z' },
+      )
+    ).map((alert) => alert.id)
     expect(ids.slice(0, 3)).toEqual([ids[0], ids[0], ids[0]])
     expect(ids[3]).not.toBe(ids[0])
   })
@@ -52,7 +63,9 @@ describe('an alert from Prometheus', () => {
   })
 
   it('from amtool: hardly anything is said', async () => {
-    expect(await taken({ labels: { alertname: 'Bare' } })).toMatchObject([{ name: 'Bare', service: 'unknown', severity: 'warning', summary: 'Bare', startMs: NOW_MS, url: '' }])
+    expect(await taken({ labels: { alertname: 'Bare' } })).toMatchObject([
+      { name: 'Bare', service: 'unknown', severity: 'warning', summary: 'Bare', startMs: NOW_MS, url: '' },
+    ])
   })
 
   it('never links to anything but a web page', async () => {
@@ -61,7 +74,14 @@ describe('an alert from Prometheus', () => {
 })
 
 describe('a change', () => {
-  const deploy = { type: 'deploy', service: 'checkout', version: '1.4.2', title: 'Faster cart', time: '2026-11-23T15:58:00+00:00', url: 'https://ci/7' }
+  const deploy = {
+    type: 'deploy',
+    service: 'checkout',
+    version: '1.4.2',
+    title: 'Faster cart',
+    time: '2026-11-23T15:58:00+00:00',
+    url: 'https://ci/7',
+  }
 
   async function taken(body: unknown): Promise<{ changes: Change[]; ids: string[] }> {
     const { door, transport } = openDoors()
@@ -73,14 +93,27 @@ describe('a change', () => {
   it('is taken with all it says, and the answer tells its id', async () => {
     const { changes, ids } = await taken(deploy)
     expect(changes).toEqual([
-      { kind: 'change', id: ids[0], type: 'deploy', service: 'checkout', version: '1.4.2', title: 'Faster cart', atMs: Date.parse('2026-11-23T15:58:00Z'), url: 'https://ci/7' },
+      {
+        kind: 'change',
+        id: ids[0],
+        type: 'deploy',
+        service: 'checkout',
+        version: '1.4.2',
+        title: 'Faster cart',
+        atMs: Date.parse('2026-11-23T15:58:00Z'),
+        url: 'https://ci/7',
+      },
     ])
     expect(ids[0]).toMatch(/^[0-9a-f]{32}$/)
   })
 
   it('needs a type and a service only', async () => {
-    expect((await taken([{ type: 'flag', service: 'cart' }])).changes).toMatchObject([{ type: 'flag', version: '', title: 'flag of cart', atMs: NOW_MS, url: '' }])
-    expect((await taken({ type: 'rollback', service: 'cart', version: '3', time: NOW_MS - 5 })).changes).toMatchObject([{ title: 'rollback of cart 3', atMs: NOW_MS - 5 }])
+    expect((await taken([{ type: 'flag', service: 'cart' }])).changes).toMatchObject([
+      { type: 'flag', version: '', title: 'flag of cart', atMs: NOW_MS, url: '' },
+    ])
+    expect((await taken({ type: 'rollback', service: 'cart', version: '3', time: NOW_MS - 5 })).changes).toMatchObject([
+      { title: 'rollback of cart 3', atMs: NOW_MS - 5 },
+    ])
   })
 
   it('sent again has the same id', async () => {

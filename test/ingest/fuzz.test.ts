@@ -22,10 +22,23 @@ type Decode = (body: Uint8Array, context: DecodeContext) => Batch
 
 const gunzip = (name: string) => unzip(recorded(name).body, 'gzip', 1e7)
 const unpack = (name: string) => unsnappy(recorded(name).body, 1e7).slice()
-const alerts = Buffer.from(JSON.stringify([{ labels: { alertname: 'A', severity: 'page' }, annotations: { summary: 's' }, startsAt: '2026-11-23T14:29:33.168065435Z' }]))
-const changes = Buffer.from(JSON.stringify({ type: 'deploy', service: 'a', version: '1', title: 't', time: '2026-11-23T14:29:33Z', url: 'https://x/y' }))
+const alerts = Buffer.from(
+  JSON.stringify([
+    { labels: { alertname: 'A', severity: 'page' }, annotations: { summary: 's' }, startsAt: '2026-11-23T14:29:33.168065435Z' },
+  ]),
+)
+const changes = Buffer.from(
+  JSON.stringify({ type: 'deploy', service: 'a', version: '1', title: 't', time: '2026-11-23T14:29:33Z', url: 'https://x/y' }),
+)
 const exemplars = encode('WriteRequest', {
-  timeseries: [{ labels: [{ name: '__name__', value: 'a' }], samples: [{ value: 1, timestamp: 5 }], exemplars: [{ value: 1 }], histograms: [{ sum: 2 }] }],
+  timeseries: [
+    {
+      labels: [{ name: '__name__', value: 'a' }],
+      samples: [{ value: 1, timestamp: 5 }],
+      exemplars: [{ value: 1 }],
+      histograms: [{ sum: 2 }],
+    },
+  ],
   metadata: [{ help: 'h' }],
 })
 
@@ -83,7 +96,29 @@ describe.each(DECODERS)('%s', (_name, decode, seed) => {
 
 describe('any JSON', () => {
   const decoders = DECODERS.filter(([name]) => name.includes('JSON') || name === 'alerts' || name === 'changes')
-  const keys = ['streams', 'stream', 'values', 'resourceSpans', 'resourceLogs', 'resource', 'scopeSpans', 'scopeLogs', 'spans', 'logRecords', 'attributes', 'key', 'value', 'body', 'kvlistValue', 'arrayValue', 'labels', 'startsAt', '__proto__', 'status', 'timeUnixNano']
+  const keys = [
+    'streams',
+    'stream',
+    'values',
+    'resourceSpans',
+    'resourceLogs',
+    'resource',
+    'scopeSpans',
+    'scopeLogs',
+    'spans',
+    'logRecords',
+    'attributes',
+    'key',
+    'value',
+    'body',
+    'kvlistValue',
+    'arrayValue',
+    'labels',
+    'startsAt',
+    '__proto__',
+    'status',
+    'timeUnixNano',
+  ]
   const { json } = fc.letrec((tie) => ({
     json: fc.oneof(
       { maxDepth: 6, withCrossShrink: true },
@@ -103,7 +138,26 @@ describe('any JSON', () => {
 
 describe('text from outside', () => {
   it('is never more than a line: readLine', () => {
-    const part = fc.constantFrom('{', '}', '"', '\\', 'level=', 'msg=', ' ', '=', 'error', '"msg":"', '[', ']', ':', ',', '{"log":"', 'trace_id=0af7651916cd43dd8448eb211c80319c', '\n', 'ü')
+    const part = fc.constantFrom(
+      '{',
+      '}',
+      '"',
+      '\\',
+      'level=',
+      'msg=',
+      ' ',
+      '=',
+      'error',
+      '"msg":"',
+      '[',
+      ']',
+      ':',
+      ',',
+      '{"log":"',
+      'trace_id=0af7651916cd43dd8448eb211c80319c',
+      '\n',
+      'ü',
+    )
     fc.assert(
       fc.property(fc.array(fc.oneof(part, fc.string({ maxLength: 8 })), { maxLength: 30 }), (parts) => {
         const { body, severity, traceId } = readLine(parts.join(''))
@@ -131,7 +185,18 @@ describe('text from outside', () => {
   })
 
   it('takes time in proportion to its length', () => {
-    const hostile = ['level=x ' + '"'.repeat(60_000), 'msg="' + '\\"'.repeat(30_000), 'a=b '.repeat(15_000), '{'.repeat(60_000) + '}', ' '.repeat(60_000) + 'x', 'level=' + 'a'.repeat(60_000), '['.repeat(60_000), 'x'.repeat(60_000) + ' msg=y', '\\'.repeat(60_000), '{"msg":"' + '\\u0020'.repeat(10_000) + '"}']
+    const hostile = [
+      'level=x ' + '"'.repeat(60_000),
+      'msg="' + '\\"'.repeat(30_000),
+      'a=b '.repeat(15_000),
+      '{'.repeat(60_000) + '}',
+      ' '.repeat(60_000) + 'x',
+      'level=' + 'a'.repeat(60_000),
+      '['.repeat(60_000),
+      'x'.repeat(60_000) + ' msg=y',
+      '\\'.repeat(60_000),
+      '{"msg":"' + '\\u0020'.repeat(10_000) + '"}',
+    ]
     const startedMs = performance.now()
     for (const line of hostile) readLine(line)
     expect(performance.now() - startedMs).toBeLessThan(1_000)
@@ -141,12 +206,21 @@ describe('text from outside', () => {
 describe('snappy blocks', () => {
   it('decode what the reference encoder writes', async () => {
     const { compressSync } = await import('snappy')
-    const repetitive = fc.array(fc.constantFrom('aaaaaaaaaaaaaaaa', 'abc', 'x', 'http_requests_total', '\0\0\0\0'), { maxLength: 400 }).map((parts) => Buffer.from(parts.join('')))
+    const repetitive = fc
+      .array(fc.constantFrom('aaaaaaaaaaaaaaaa', 'abc', 'x', 'http_requests_total', '\0\0\0\0'), { maxLength: 400 })
+      .map((parts) => Buffer.from(parts.join('')))
     const blocks = new SnappyBlocks()
     fc.assert(
-      fc.property(fc.oneof(repetitive, fc.uint8Array({ maxLength: 3_000 }), fc.nat({ max: 200_000 }).map((length) => Buffer.alloc(length, 'ab'))), (plain) => {
-        expect(Buffer.compare(blocks.decode(compressSync(Buffer.from(plain)), 1e7), plain)).toBe(0)
-      }),
+      fc.property(
+        fc.oneof(
+          repetitive,
+          fc.uint8Array({ maxLength: 3_000 }),
+          fc.nat({ max: 200_000 }).map((length) => Buffer.alloc(length, 'ab')),
+        ),
+        (plain) => {
+          expect(Buffer.compare(blocks.decode(compressSync(Buffer.from(plain)), 1e7), plain)).toBe(0)
+        },
+      ),
       { numRuns: 300 },
     )
   })
@@ -157,16 +231,20 @@ describe('snappy blocks', () => {
     const blocks = new SnappyBlocks()
     const plain = Buffer.from(blocks.decode(good, 1e6)).toString()
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat({ max: good.length - 1 }), fc.nat({ max: 255 })), { maxLength: 5 }), fc.nat({ max: good.length }), (changes_, cut) => {
-        const damaged = Buffer.from(good.subarray(0, cut))
-        for (const [at, byte] of changes_) if (at < cut) damaged[at] = byte
-        try {
-          const out = blocks.decode(damaged, 1e6)
-          expect(out.length).toBeLessThanOrEqual(1e6)
-        } catch (error) {
-          expect(error).toBeInstanceOf(DecodeError)
-        }
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat({ max: good.length - 1 }), fc.nat({ max: 255 })), { maxLength: 5 }),
+        fc.nat({ max: good.length }),
+        (changes_, cut) => {
+          const damaged = Buffer.from(good.subarray(0, cut))
+          for (const [at, byte] of changes_) if (at < cut) damaged[at] = byte
+          try {
+            const out = blocks.decode(damaged, 1e6)
+            expect(out.length).toBeLessThanOrEqual(1e6)
+          } catch (error) {
+            expect(error).toBeInstanceOf(DecodeError)
+          }
+        },
+      ),
       { numRuns: 2_000 },
     )
     expect(Buffer.from(blocks.decode(good, 1e6)).toString()).toBe(plain)

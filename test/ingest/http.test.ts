@@ -19,10 +19,12 @@ class RememberingDoor implements Door {
   readonly requests: DoorRequest[] = []
   answer: DoorResponse = { status: 204, headers: {}, body: '' }
   gate: Promise<void> | undefined
+  failWith: Error | undefined
 
   async accept(request: DoorRequest): Promise<DoorResponse> {
     this.requests.push(request)
     await this.gate
+    if (this.failWith !== undefined) throw this.failWith
     return this.answer
   }
 
@@ -62,11 +64,19 @@ describe('the routes of the doors', () => {
   it('hand on path, headers and the raw body of any content type', async () => {
     const door = new RememberingDoor()
     const port = await serve(door)
-    for (const type of ['application/x-protobuf', 'application/json', 'text/plain', 'application/x-www-form-urlencoded', 'rubbish ; ; type']) {
+    for (const type of [
+      'application/x-protobuf',
+      'application/json',
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'rubbish ; ; type',
+    ]) {
       await send(port, '/loki/api/v1/push', { 'content-type': type, 'X-Scope-OrgID': 't1' }, [Buffer.from([0, 255, 10])])
     }
     await send(port, '/loki/api/v1/push', {}, ['{"a":'])
-    expect(door.requests.map((request) => [request.path, request.headers['content-type'], Buffer.from(request.body).toString('hex')])).toEqual([
+    expect(
+      door.requests.map((request) => [request.path, request.headers['content-type'], Buffer.from(request.body).toString('hex')]),
+    ).toEqual([
       ['/loki/api/v1/push', 'application/x-protobuf', '00ff0a'],
       ['/loki/api/v1/push', 'application/json', '00ff0a'],
       ['/loki/api/v1/push', 'text/plain', '00ff0a'],
@@ -102,14 +112,23 @@ describe('the routes of the doors', () => {
   it('tell amtool a status', async () => {
     const port = await serve(new RememberingDoor(), { version: '1.2.3' })
     const answer = await send(port, '/api/v2/status', {}, [], 'GET')
-    expect(JSON.parse(answer.body)).toMatchObject({ cluster: { status: 'disabled' }, versionInfo: { version: '1.2.3' }, uptime: new Date(NOW_MS).toISOString() })
+    expect(JSON.parse(answer.body)).toMatchObject({
+      cluster: { status: 'disabled' },
+      versionInfo: { version: '1.2.3' },
+      uptime: new Date(NOW_MS).toISOString(),
+    })
   })
 
   it('take the bodies of real senders over a real socket', async () => {
     const { door, transport } = openDoors()
     const port = await serve(door)
     const statuses: number[] = []
-    for (const name of ['prometheus-2.rw1.proto-snappy.1', 'telegraf.loki.json-gzip.1', 'otel-collector.otlp-traces.proto-gzip.1', 'winston-loki.loki.proto.1']) {
+    for (const name of [
+      'prometheus-2.rw1.proto-snappy.1',
+      'telegraf.loki.json-gzip.1',
+      'otel-collector.otlp-traces.proto-gzip.1',
+      'winston-loki.loki.proto.1',
+    ]) {
       const { path, headers, body } = recorded(name)
       const { 'content-length': _length, ...rest } = headers as Record<string, string>
       statuses.push((await send(port, path, rest, [Buffer.from(body)])).status)
@@ -119,6 +138,18 @@ describe('the routes of the doors', () => {
   })
 })
 
+it('a door that fails on our side: 503, so that the sender comes back', async () => {
+  const door = new RememberingDoor()
+  door.failWith = new Error('disk full')
+  const port = await serve(door)
+  const answer = await send(port, '/v1/traces', { 'content-type': 'application/json' }, ['{}'])
+  expect([answer.status, answer.headers['retry-after'], answer.body]).toEqual([
+    503,
+    '5',
+    '{"code":14,"message":"cannot store telemetry now, try again"}',
+  ])
+})
+
 describe('a body that is too large', () => {
   it.each([
     ['announced', { 'content-length': '150000' }],
@@ -126,7 +157,10 @@ describe('a body that is too large', () => {
   ])('%s: 413 that the sender gets to read, and the door never sees it', async (_how, headers: Record<string, string>) => {
     const door = new RememberingDoor()
     const port = await serve(door)
-    const answer = await send(port, '/v1/logs', { ...headers, 'content-type': 'application/json' }, [Buffer.alloc(75_000), Buffer.alloc(75_000)])
+    const answer = await send(port, '/v1/logs', { ...headers, 'content-type': 'application/json' }, [
+      Buffer.alloc(75_000),
+      Buffer.alloc(75_000),
+    ])
     expect(answer.status).toBe(413)
     expect(JSON.parse(answer.body)).toEqual({ code: 3, message: 'the body is larger than 100000 bytes' })
     expect(door.requests).toEqual([])
@@ -170,8 +204,7 @@ describe('too much at the same time', () => {
       socket.destroy()
       await closed
     }
-    await new Promise((resolve) => setTimeout(resolve, 30))
-    expect((await send(port, '/v1/logs', {}, [Buffer.alloc(90_000)])).status).toBe(204)
+    await expect.poll(async () => (await send(port, '/v1/logs', {}, [Buffer.alloc(90_000)])).status, { timeout: 5_000 }).toBe(204)
     expect(door.requests).toHaveLength(1)
   })
 })

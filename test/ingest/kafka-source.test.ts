@@ -12,11 +12,22 @@ async function start(source: Source) {
   const { transport, door, config, telemetry } = opened
   const sources = await startKafkaSources({ transport, topics: TOPICS, door, config, telemetry, clock: () => NOW_MS })
   const send = (values: readonly (Uint8Array | string)[], headers: Record<string, string> = {}) => {
-    const records = values.map((value, i): InRecord => ({ offset: 100 + i, value: typeof value === 'string' ? Buffer.from(value) : value, key: 'k', headers, timestampMs: NOW_MS - 5 }))
+    const records = values.map((value, i): InRecord => ({
+      offset: 100 + i,
+      value: typeof value === 'string' ? Buffer.from(value) : value,
+      key: 'k',
+      headers,
+      timestampMs: NOW_MS - 5,
+    }))
     return transport.deliver({ topic: 'in', partition: 3, records })
   }
   const dead = () => transport.published.filter(({ topic }) => topic === TOPICS.deadLetters).map(({ record }) => record)
-  const rows = () => transport.batches().flatMap(({ batch }) => (batch.kind === 'links' ? [] : [`${batch.kind} ${'rows' in batch ? batch.rows : 'events' in batch ? batch.events.length : 0}`]))
+  const rows = () =>
+    transport
+      .batches()
+      .flatMap(({ batch }) =>
+        batch.kind === 'links' ? [] : [`${batch.kind} ${'rows' in batch ? batch.rows : 'events' in batch ? batch.events.length : 0}`],
+      )
   return { ...opened, sources, send, dead, rows }
 }
 
@@ -68,7 +79,13 @@ describe('a record that cannot be read', () => {
     ['OTLP metrics', { signal: 'metrics', encoding: 'otlp_proto' }, 'x', {}, 'unsupported'],
     ['OTLP metrics of the Collector', { signal: 'metrics' }, fixture('kafka/otlp_metrics.proto.record'), {}, 'unrecognised'],
     ['OTLP metrics of the Collector in JSON', { signal: 'metrics' }, fixture('kafka/otlp_metrics.json.record'), {}, 'unsupported'],
-    ['OTLP with nothing but a resource', { signal: 'metrics' }, encode('TracesData', { resourceSpans: [{ resource: { attributes: [{ key: 'a', value: { stringValue: 'b' } }] } }] }), {}, 'unrecognised'],
+    [
+      'OTLP with nothing but a resource',
+      { signal: 'metrics' },
+      encode('TracesData', { resourceSpans: [{ resource: { attributes: [{ key: 'a', value: { stringValue: 'b' } }] } }] }),
+      {},
+      'unrecognised',
+    ],
     ['noise', { signal: 'metrics' }, Buffer.from('8fa3b1', 'hex'), {}, 'unrecognised'],
     ['noise among logs', { signal: 'logs' }, Buffer.from('8fa3b100ff', 'hex'), {}, 'unrecognised'],
     ['JSON of another kind', { signal: 'traces' }, '{"a":1}', {}, 'unrecognised'],
@@ -116,10 +133,26 @@ describe('when our own side fails', () => {
 
 describe('log lines in records', () => {
   it.each<[what: string, value: string, line: object]>([
-    ['Fluent Bit', '{"@timestamp":1795449595.5,"log":"{\\"level\\":\\"error\\",\\"msg\\":\\"boom\\"}","kubernetes":{"pod_name":"cart-6d5f8c9b7d-x2k4p"}}', { service: 'cart', body: 'boom', severity: 17, timeMs: 1795449595500 }],
-    ['Filebeat', '{"@timestamp":"2026-11-23T15:59:55.123Z","message":"WARN slow","kubernetes":{"labels":{"app":"cart"}}}', { service: 'cart', body: 'WARN slow', severity: 13, timeMs: Date.parse('2026-11-23T15:59:55.123Z') }],
-    ['a program', '{"time":1795449595123,"level":30,"msg":"hello","service":"cart"}', { service: 'cart', body: 'hello', severity: 9, timeMs: 1795449595123 }],
-    ['text: time of the carrier, service of the configuration', 'plain', { service: 'fallback', body: 'plain', severity: 0, timeMs: NOW_MS - 5 }],
+    [
+      'Fluent Bit',
+      '{"@timestamp":1795449595.5,"log":"{\\"level\\":\\"error\\",\\"msg\\":\\"boom\\"}","kubernetes":{"pod_name":"cart-6d5f8c9b7d-x2k4p"}}',
+      { service: 'cart', body: 'boom', severity: 17, timeMs: 1795449595500 },
+    ],
+    [
+      'Filebeat',
+      '{"@timestamp":"2026-11-23T15:59:55.123Z","message":"WARN slow","kubernetes":{"labels":{"app":"cart"}}}',
+      { service: 'cart', body: 'WARN slow', severity: 13, timeMs: Date.parse('2026-11-23T15:59:55.123Z') },
+    ],
+    [
+      'a program',
+      '{"time":1795449595123,"level":30,"msg":"hello","service":"cart"}',
+      { service: 'cart', body: 'hello', severity: 9, timeMs: 1795449595123 },
+    ],
+    [
+      'text: time of the carrier, service of the configuration',
+      'plain',
+      { service: 'fallback', body: 'plain', severity: 0, timeMs: NOW_MS - 5 },
+    ],
     ['with a host only', '{"msg":"x","host":"h1"}', { service: 'fallback', body: 'x' }],
     ['with hostile names', '{"msg":"x","__proto__":{"app":"evil"},"kubernetes":5}', { service: 'fallback', body: 'x' }],
   ])('%s', async (_what, value, line) => {
@@ -130,7 +163,14 @@ describe('log lines in records', () => {
 })
 
 it('a topic listed twice is a mistake in the configuration', () => {
-  expect(() => openDoors({ sources: [{ topic: 'a', signal: 'logs' }, { topic: 'a', signal: 'traces' }] })).toThrow(/each topic may be listed once/)
+  expect(() =>
+    openDoors({
+      sources: [
+        { topic: 'a', signal: 'logs' },
+        { topic: 'a', signal: 'traces' },
+      ],
+    }),
+  ).toThrow(/each topic may be listed once/)
 })
 
 it('stops reading when it is disposed', async () => {

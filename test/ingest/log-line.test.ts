@@ -9,12 +9,24 @@ const TRACE = '0af7651916cd43dd8448eb211c80319c'
 describe('a log line', () => {
   it.each<[what: string, line: string, parts: [body: string, severity: number, traceId?: string]]>([
     ['pino', `{"level":50,"time":1795444651351,"pid":1,"msg":"order failed","trace_id":"${TRACE}"}`, ['order failed', 17, TRACE]],
-    ['pino with an error', '{"level":50,"msg":"order failed","err":{"type":"Error","message":"connect ECONNREFUSED 10.0.0.1:5432","stack":"…"}}', ['order failed: connect ECONNREFUSED 10.0.0.1:5432', 17]],
-    ['an error that the message tells already', '{"level":"error","message":"failed: no route","error":"no route"}', ['failed: no route', 17]],
+    [
+      'pino with an error',
+      '{"level":50,"msg":"order failed","err":{"type":"Error","message":"connect ECONNREFUSED 10.0.0.1:5432","stack":"…"}}',
+      ['order failed: connect ECONNREFUSED 10.0.0.1:5432', 17],
+    ],
+    [
+      'an error that the message tells already',
+      '{"level":"error","message":"failed: no route","error":"no route"}',
+      ['failed: no route', 17],
+    ],
     ['winston', '{"level":"warn","message":"slow"}', ['slow', 13]],
     ['zap, logrus', '{"lvl":"INFO","msg":"up"}', ['up', 9]],
     ['Python', '{"levelname":"CRITICAL","message":"down"}', ['down', 18]],
-    ['Elastic common schema', '{"log.level":"error","message":"x","trace.id":"ABCDEF0123456789ABCDEF0123456789"}', ['x', 17, 'abcdef0123456789abcdef0123456789']],
+    [
+      'Elastic common schema',
+      '{"log.level":"error","message":"x","trace.id":"ABCDEF0123456789ABCDEF0123456789"}',
+      ['x', 17, 'abcdef0123456789abcdef0123456789'],
+    ],
     ['Elastic, nested', '{"log":{"level":"debug"},"message":"x"}', ['x', 5]],
     ['a container runtime around it', '{"log":"{\\"level\\":\\"error\\",\\"msg\\":\\"inner\\"}\\n","stream":"stderr"}', ['inner', 17]],
     ['a container runtime around text', '{"log":"plain text\\n","stream":"stdout"}', ['plain text', 0]],
@@ -23,7 +35,11 @@ describe('a log line', () => {
     ['JSON with __proto__', '{"__proto__":{"msg":"no"},"msg":"yes"}', ['yes', 0]],
     ['braces that are no JSON', '{not json}', ['{not json}', 0]],
     ['JSON cut off', '{"level":"error","msg":"x', ['{"level":"error","msg":"x', 0]],
-    ['logfmt', `ts=2026-11-23T14:29:33Z level=error caller=a.go:5 msg="could not pay" traceID=${TRACE} err="card declined"`, ['could not pay: card declined', 17, TRACE]],
+    [
+      'logfmt',
+      `ts=2026-11-23T14:29:33Z level=error caller=a.go:5 msg="could not pay" traceID=${TRACE} err="card declined"`,
+      ['could not pay: card declined', 17, TRACE],
+    ],
     ['logfmt with escapes', 'level=warn msg="said \\"no\\"\\tloudly"', ['said "no"\tloudly', 13]],
     ['logfmt without a message', 'level=debug a=b', ['level=debug a=b', 5]],
     ['a sentence with an equals sign', 'retry with level=5 please', ['retry with level=5 please', 0]],
@@ -40,10 +56,37 @@ describe('a log line', () => {
 
 describe('a level', () => {
   it.each<[level: unknown, severity: number]>([
-    ['TRACE', 1], ['debug', 5], ['Info', 9], ['notice', 10], ['WARNING', 13], ['err', 17], ['ERROR', 17], ['crit', 18], ['fatal', 21], ['panic', 21],
-    ['w', 13], ['INFO2', 10], ['ERROR4', 20], ['FATAL4', 24],
-    [10, 1], [20, 5], [30, 9], [40, 13], [50, 17], [60, 21], [35, 9], ['30', 9],
-    [0, 0], [5, 0], [1000, 0], [NaN, 0], ['', 0], ['loud', 0], [null, 0], [{}, 0], ['x'.repeat(1000), 0],
+    ['TRACE', 1],
+    ['debug', 5],
+    ['Info', 9],
+    ['notice', 10],
+    ['WARNING', 13],
+    ['err', 17],
+    ['ERROR', 17],
+    ['crit', 18],
+    ['fatal', 21],
+    ['panic', 21],
+    ['w', 13],
+    ['INFO2', 10],
+    ['ERROR4', 20],
+    ['FATAL4', 24],
+    [10, 1],
+    [20, 5],
+    [30, 9],
+    [40, 13],
+    [50, 17],
+    [60, 21],
+    [35, 9],
+    ['30', 9],
+    [0, 0],
+    [5, 0],
+    [1000, 0],
+    [NaN, 0],
+    ['', 0],
+    ['loud', 0],
+    [null, 0],
+    [{}, 0],
+    ['x'.repeat(1000), 0],
   ])('%j → %i', (level, severity) => {
     expect(severityOfLevel(level)).toBe(severity)
   })
@@ -65,8 +108,17 @@ describe('a level', () => {
   })
 
   it.each([
-    ['critical', 'critical'], ['page', 'critical'], ['P1', 'critical'], ['error', 'error'], ['high', 'error'], ['warning', 'warning'], ['info', 'info'], ['none', 'info'],
-    ['', 'warning'], ['whatever', 'warning'], [undefined, 'warning'],
+    ['critical', 'critical'],
+    ['page', 'critical'],
+    ['P1', 'critical'],
+    ['error', 'error'],
+    ['high', 'error'],
+    ['warning', 'warning'],
+    ['info', 'info'],
+    ['none', 'info'],
+    ['', 'warning'],
+    ['whatever', 'warning'],
+    [undefined, 'warning'],
   ])('of an alert, %j: %s', (label, severity) => {
     expect(severityOfAlert(label)).toBe(severity)
   })
@@ -76,8 +128,20 @@ describe('the labels of a stream', () => {
   it.each<[text: string, labels: [string, string][]]>([
     ['{}', []],
     ['{app="shop"}', [['app', 'shop']]],
-    [' { app = "shop" , env="a b" , } ', [['app', 'shop'], ['env', 'a b']]],
-    ['{a="q\\"q\\\\ \\n\\t", b="x}y,z"}', [['a', 'q"q\\ \n\t'], ['b', 'x}y,z']]],
+    [
+      ' { app = "shop" , env="a b" , } ',
+      [
+        ['app', 'shop'],
+        ['env', 'a b'],
+      ],
+    ],
+    [
+      '{a="q\\"q\\\\ \\n\\t", b="x}y,z"}',
+      [
+        ['a', 'q"q\\ \n\t'],
+        ['b', 'x}y,z'],
+      ],
+    ],
     ['{a="\\x41\\u00e9\\U0001f514\\101"}', [['a', 'Aé\u{1f514}A']]],
     ['{a="\\xc3\\xa9"}', [['a', 'é']]],
     ['{a=`raw \\n "text"`}', [['a', 'raw \\n "text"']]],
@@ -86,7 +150,20 @@ describe('the labels of a stream', () => {
     expect(parseLokiLabels(text, 10)).toEqual(labels)
   })
 
-  it.each(['', 'app="x"', '{app}', '{app=x}', '{app="x', '{app="x"', '{="x"}', '{a="x" b="y"}', '{a="x"}}', '{a="\\z"}', '{a="\\x4"}', '{,}'])('%j is refused', (text) => {
+  it.each([
+    '',
+    'app="x"',
+    '{app}',
+    '{app=x}',
+    '{app="x',
+    '{app="x"',
+    '{="x"}',
+    '{a="x" b="y"}',
+    '{a="x"}}',
+    '{a="\\z"}',
+    '{a="\\x4"}',
+    '{,}',
+  ])('%j is refused', (text) => {
     expect(() => parseLokiLabels(text, 10)).toThrow(/labels of a stream cannot be read|escape/)
   })
 })

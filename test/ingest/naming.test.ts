@@ -25,12 +25,31 @@ describe('the workload behind a pod', () => {
 describe('one service, three signals, one name', () => {
   it.each<[what: string, metric: Record<string, string>, stream: Record<string, string>, resource: Record<string, string>]>([
     ['scraped by job, logged by app, traced', { job: 'checkout', instance: 'h:1' }, { app: 'checkout' }, { 'service.name': 'checkout' }],
-    ['OpenTelemetry job with a namespace', { job: 'shop/checkout' }, { service_name: 'checkout' }, { 'service.name': 'checkout', 'service.namespace': 'shop' }],
-    ['Kubernetes without labels', { pod: 'checkout-6d5f8c9b7d-x2k4p', job: 'kubelet' }, { pod: 'checkout-6d5f8c9b7d-zz2xq', job: 'shop/x' }, { 'k8s.pod.name': 'checkout-6d5f8c9b7d-x2k4p' }],
-    ['an SDK that was told no name', { service: 'checkout' }, { service: 'checkout' }, { 'service.name': 'unknown_service:node', 'k8s.deployment.name': 'checkout' }],
+    [
+      'OpenTelemetry job with a namespace',
+      { job: 'shop/checkout' },
+      { service_name: 'checkout' },
+      { 'service.name': 'checkout', 'service.namespace': 'shop' },
+    ],
+    [
+      'Kubernetes without labels',
+      { pod: 'checkout-6d5f8c9b7d-x2k4p', job: 'kubelet' },
+      { pod: 'checkout-6d5f8c9b7d-zz2xq', job: 'shop/x' },
+      { 'k8s.pod.name': 'checkout-6d5f8c9b7d-x2k4p' },
+    ],
+    [
+      'an SDK that was told no name',
+      { service: 'checkout' },
+      { service: 'checkout' },
+      { 'service.name': 'unknown_service:node', 'k8s.deployment.name': 'checkout' },
+    ],
   ])('%s', (_what, metric, stream, resource) => {
     const names = naming()
-    expect([names.metricService(lookup(metric)), names.logService(lookup(stream)), names.resourceService(lookup(resource))]).toEqual(['checkout', 'checkout', 'checkout'])
+    expect([names.metricService(lookup(metric)), names.logService(lookup(stream)), names.resourceService(lookup(resource))]).toEqual([
+      'checkout',
+      'checkout',
+      'checkout',
+    ])
   })
 
   it('goes by the order of the rules, and an empty value is none', () => {
@@ -42,9 +61,11 @@ describe('one service, three signals, one name', () => {
 
   it('resolves aliases, in all signals', () => {
     const names = naming({ aliases: { 'checkout-svc': 'checkout' } })
-    expect([names.metricService(lookup({ job: 'checkout-svc' })), names.logService(lookup({ app: 'checkout-svc' })), names.resourceService(lookup({ 'service.name': 'checkout-svc' }))]).toEqual(
-      ['checkout', 'checkout', 'checkout'],
-    )
+    expect([
+      names.metricService(lookup({ job: 'checkout-svc' })),
+      names.logService(lookup({ app: 'checkout-svc' })),
+      names.resourceService(lookup({ 'service.name': 'checkout-svc' })),
+    ]).toEqual(['checkout', 'checkout', 'checkout'])
     expect(names.peer(lookup({ 'peer.service': 'checkout-svc' }))).toBe('checkout')
   })
 

@@ -41,7 +41,10 @@ class ScriptedDoor implements Door {
   }
 }
 
-const change = (atMs: number, title = 'x') => ({ ...postJson('/api/v1/events', { type: 'deploy', service: 'a', title }), receivedMs: NOW_MS + atMs })
+const change = (atMs: number, title = 'x') => ({
+  ...postJson('/api/v1/events', { type: 'deploy', service: 'a', title }),
+  receivedMs: NOW_MS + atMs,
+})
 
 async function record(requests: readonly DoorRequest[], inner: Door = new ScriptedDoor()): Promise<void> {
   const recorder = await createRecorder(folder, inner)
@@ -66,11 +69,15 @@ describe('a recording', () => {
 
   it('keeps headers that decide how a body is read and no others', async () => {
     await record([post('/api/v1/events', { 'content-type': 'application/json', authorization: 'Bearer secret', cookie: 'secret' }, '{}')])
-    for await (const request of readRecording(folder)) expect(request.headers).toEqual({ 'content-type': 'application/json', 'content-encoding': 'identity' })
+    for await (const request of readRecording(folder))
+      expect(request.headers).toEqual({ 'content-type': 'application/json', 'content-encoding': 'identity' })
   })
 
   it('keeps a body that cannot be unpacked as it came, and the replay has it refused again', async () => {
-    await record([post('/api/v1/write', { 'content-type': 'application/x-protobuf', 'content-encoding': 'snappy' }, 'not snappy'), change(10)])
+    await record([
+      post('/api/v1/write', { 'content-type': 'application/x-protobuf', 'content-encoding': 'snappy' }, 'not snappy'),
+      change(10),
+    ])
     expect(await replay(folder, openDoors().door, { tickMs: 5_000, tailMs: 0 })).toMatchObject({ requests: 2, refused: 1 })
   })
 
@@ -79,7 +86,8 @@ describe('a recording', () => {
     inner.statuses = [503, 204, 429, 404, 400]
     await record([change(0, 'again'), change(1, 'kept'), change(2, 'again'), change(3, 'nowhere'), change(4, 'bad but kept')], inner)
     const titles: string[] = []
-    for await (const request of readRecording(folder)) titles.push((JSON.parse(Buffer.from(request.body).toString()) as { title: string }).title)
+    for await (const request of readRecording(folder))
+      titles.push((JSON.parse(Buffer.from(request.body).toString()) as { title: string }).title)
     expect(titles).toEqual(['kept', 'bad but kept'])
   })
 
@@ -113,7 +121,15 @@ describe('a replay', () => {
     const door = new ScriptedDoor()
     const result = await replay(folder, door, { tickMs: 5_000, tailMs: 10_000 })
     expect(door.calls).toEqual([
-      'accept 1000', 'tick 5000', 'accept 6000', 'accept 6001', 'tick 10000', 'tick 15000', 'accept 15000', 'tick 20000', 'tick 25000',
+      'accept 1000',
+      'tick 5000',
+      'accept 6000',
+      'accept 6001',
+      'tick 10000',
+      'tick 15000',
+      'accept 15000',
+      'tick 20000',
+      'tick 25000',
     ])
     expect(result).toEqual({ requests: 4, refused: 0, firstMs: NOW_MS + 1_000, endMs: NOW_MS + 25_000 })
   })
@@ -161,11 +177,19 @@ describe('a damaged recording', () => {
     ['no manifest', () => rm(join(folder, 'manifest.json')), /not a finished recording.*manifest\.json/],
     ['a manifest that is not JSON', () => writeFile(join(folder, 'manifest.json'), '{"format":'), /manifest\.json is damaged/],
     ['another version', () => editManifest((text) => text.replace('"version": 1', '"version": 9')), /only version 1 can be read/],
-    ['a segment name that leaves the folder', () => editManifest((text) => text.replace('payloads-0000.br', '../../etc/passwd')), /segments\.0\.file/],
+    [
+      'a segment name that leaves the folder',
+      () => editManifest((text) => text.replace('payloads-0000.br', '../../etc/passwd')),
+      /segments\.0\.file/,
+    ],
     ['a missing segment', () => rm(segment()), /payloads-0000\.br cannot be read/],
     ['a segment cut off', async () => truncate(segment(), (await stat(segment())).size - 9), /payloads-0000\.br is damaged/],
     ['a flipped bit', flipBit, /payloads-0000\.br is damaged/],
-    ['fewer requests than announced', () => editManifest((text) => text.replace('"requests": 3,\n      "sha', '"requests": 4,\n      "sha')), /holds 3 requests, the manifest says 4/],
+    [
+      'fewer requests than announced',
+      () => editManifest((text) => text.replace('"requests": 3,\n      "sha', '"requests": 4,\n      "sha')),
+      /holds 3 requests, the manifest says 4/,
+    ],
   ])('%s: says which file', async (_what, damage, error) => {
     await record([change(0), change(1), change(2)])
     await damage()

@@ -17,7 +17,12 @@ describe('Prometheus', () => {
     expect(batch.series[0]).toEqual({
       key: 'go_gc_duration_seconds_count{cluster="lab",instance="127.0.0.1:19100",job="node",replica="a"}',
       name: 'go_gc_duration_seconds_count',
-      labels: [['cluster', 'lab'], ['instance', '127.0.0.1:19100'], ['job', 'node'], ['replica', 'a']],
+      labels: [
+        ['cluster', 'lab'],
+        ['instance', '127.0.0.1:19100'],
+        ['job', 'node'],
+        ['replica', 'a'],
+      ],
       service: 'node',
       instance: '127.0.0.1:19100',
     })
@@ -79,7 +84,9 @@ describe('Loki clients', () => {
 
   it('loki-canary: snappy without Content-Encoding', async () => {
     const lines = linesOf((await taken('loki-canary.loki.proto.1')).of('logs')[0]!)
-    expect(lines.map(({ body }) => body.split(' ')[0])).toEqual(lines.map(({ timeMs }) => expect.stringContaining(String(Math.floor(timeMs))) as string))
+    expect(lines.map(({ body }) => body.split(' ')[0])).toEqual(
+      lines.map(({ timeMs }) => expect.stringContaining(String(Math.floor(timeMs))) as string),
+    )
     expect(lines).toHaveLength(5)
   })
 })
@@ -109,7 +116,9 @@ describe('OpenTelemetry', () => {
   ])('%s: %i records', async (name, rows) => {
     const lines = linesOf((await taken(name)).of('logs')[0]!)
     expect(lines).toHaveLength(rows)
-    expect(new Set(lines.map(({ service, severity, body }) => `${service} ${severity} ${body}`))).toEqual(new Set(['telemetrygen 9 the message']))
+    expect(new Set(lines.map(({ service, severity, body }) => `${service} ${severity} ${body}`))).toEqual(
+      new Set(['telemetrygen 9 the message']),
+    )
     for (const { timeMs } of lines) expect(Math.abs(timeMs - NOW_MS)).toBeLessThan(3 * 3_600_000)
   })
 

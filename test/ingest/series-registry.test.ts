@@ -25,7 +25,8 @@ describe('the series registry', () => {
     const registry = new SeriesRegistry(limits())
     const texts = ['', 'a', 'ab', 'abc', 'abcd', 'abcde', 'abcdx', 'abcd\0', 'a'.repeat(101), 'a'.repeat(102)]
     const entries = texts.map((text) => learn(registry, text))
-    for (const order of [texts, [...texts].reverse(), texts]) for (const text of order) expect(find(registry, text)).toBe(entries[texts.indexOf(text)])
+    for (const order of [texts, [...texts].reverse(), texts])
+      for (const text of order) expect(find(registry, text)).toBe(entries[texts.indexOf(text)])
     expect(find(registry, 'abcdf')).toBeUndefined()
     const shifted = view('xxxabcdeyyy')
     expect(registry.find(shifted, 3, 8)).toBe(entries[texts.indexOf('abcde')])
@@ -34,7 +35,17 @@ describe('the series registry', () => {
   it('is not misled by the order it predicts', () => {
     const registry = new SeriesRegistry(limits())
     const [a, b, c] = ['one', 'two', 'six'].map((text) => learn(registry, text))
-    for (const [text, entry] of [['one', a], ['two', b], ['six', c], ['one', a], ['six', c], ['two', b], ['two', b], ['one', a]] as const) expect(find(registry, text)).toBe(entry)
+    for (const [text, entry] of [
+      ['one', a],
+      ['two', b],
+      ['six', c],
+      ['one', a],
+      ['six', c],
+      ['two', b],
+      ['two', b],
+      ['one', a],
+    ] as const)
+      expect(find(registry, text)).toBe(entry)
   })
 
   it('keeps a few byte orders of one series, not all there can be', () => {

@@ -32,10 +32,20 @@ run('in a browser', () => {
   beforeAll(async () => {
     // The sources as they are now, not the last build.
     scripts = await temporaryFolder('scripts')
-    await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--noCheck', '--outDir', scripts.path], { cwd: root })
+    await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--noCheck', '--outDir', scripts.path], {
+      cwd: root,
+    })
     browser = await chromium.launch({
       executablePath: which('chromium', 'chromium-browser', 'google-chrome')!,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
     })
   })
   afterAll(async () => {
@@ -65,14 +75,19 @@ run('in a browser', () => {
 
   /** How many colours there are on the canvas: a blank one has a single one. */
   const coloursOf = (index: number) =>
-    page.locator('.chart canvas').nth(index).evaluate((canvas: HTMLCanvasElement) => {
-      const pixels = new Uint32Array(canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data.buffer)
-      return new Set(pixels).size
-    })
+    page
+      .locator('.chart canvas')
+      .nth(index)
+      .evaluate((canvas: HTMLCanvasElement) => {
+        const pixels = new Uint32Array(canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height).data.buffer)
+        return new Set(pixels).size
+      })
 
   test('the cause stands before the charts, the charts are drawn, nothing complains', async () => {
     await open()
-    await expect.poll(() => page.locator('#cause').innerText()).toMatch(/payments\s+78 %[^]*92 % of the excess failures[^]*What would rule it out/)
+    await expect
+      .poll(() => page.locator('#cause').innerText())
+      .toMatch(/payments\s+78 %[^]*92 % of the excess failures[^]*What would rule it out/)
     expect(await page.locator('.chart canvas').count()).toBe(3)
     for (const index of [0, 1, 2]) await expect.poll(() => coloursOf(index)).toBeGreaterThan(5)
     expect(await page.locator('#cause').evaluate((cause) => cause.compareDocumentPosition(document.querySelector('#signals')!))).toBe(4)
@@ -124,7 +139,17 @@ run('in a browser', () => {
     await page.getByLabel('Your name').fill('Ann')
     await page.locator('#timeline li').last().scrollIntoViewIfNeeded()
     const before = await page.evaluate(() => scrollY)
-    await addTimeline(web.db, [{ id: 'late', incidentId: seeded.incident.id, atMs: openedMs + 900_000, kind: 'anomaly', service: 'gateway', text: 'A new thing happened', ref: '' }])
+    await addTimeline(web.db, [
+      {
+        id: 'late',
+        incidentId: seeded.incident.id,
+        atMs: openedMs + 900_000,
+        kind: 'anomaly',
+        service: 'gateway',
+        text: 'A new thing happened',
+        ref: '',
+      },
+    ])
     await page.getByText('A new thing happened').waitFor()
     expect(before).toBeGreaterThan(0)
     expect(await page.evaluate(() => scrollY)).toBe(before)
@@ -158,11 +183,15 @@ run('in a browser', () => {
 
   test.each([360, 390, 820])('at %i pixels nothing is wider than the screen, and the buttons are as large as thumbs', async (width) => {
     await page.setViewportSize({ width, height: 844 })
-    await saveIncidents(web.db, [{ ...seeded.incident, title: `gateway: ${'unbreakable'.repeat(20)}`, services: ['a-service-with-a-very-long-name'.repeat(3)] }])
+    await saveIncidents(web.db, [
+      { ...seeded.incident, title: `gateway: ${'unbreakable'.repeat(20)}`, services: ['a-service-with-a-very-long-name'.repeat(3)] },
+    ])
     for (const address of [url, `${url}/incidents/${seeded.incident.id}`]) {
       await page.goto(address)
       await page.getByText('Live', { exact: true }).waitFor()
-      await page.waitForFunction(() => document.querySelectorAll('.chart').length === 0 || document.querySelectorAll('.chart canvas').length >= 3)
+      await page.waitForFunction(
+        () => document.querySelectorAll('.chart').length === 0 || document.querySelectorAll('.chart canvas').length >= 3,
+      )
       expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0)
     }
     for (const name of ['Acknowledge', 'Resolve']) {

@@ -1,5 +1,5 @@
 /** Nothing that is put into a template becomes markup. */
-import fc from 'fast-check'
+import { assert, property, string } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { html } from '../../src/web/html.ts'
 import type { Content } from '../../src/web/html.ts'
@@ -22,8 +22,8 @@ describe('html', () => {
   })
 
   test('whatever the text, an attribute ends where the template ends it, and no tag begins', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (text) => {
+    assert(
+      property(string({ unit: 'binary' }), (text) => {
         const markup = html`<a title="${text}">${text}</a>`.toString()
         expect(markup).toMatch(/^<a title="[^"<>]*">[^<>"]*<\/a>$/s)
       }),

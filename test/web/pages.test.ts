@@ -93,7 +93,11 @@ describe('an incident', () => {
 
   test('comes as JSON with all that belongs to it', async () => {
     const { body } = await get(`/api/v1/incidents/${seeded.incident.id}`)
-    const file = JSON.parse(body) as { timeline: { at: string; kind: string }[]; anomalies: { points: { observed: number[] } }[]; notices: { status: string }[] }
+    const file = JSON.parse(body) as {
+      timeline: { at: string; kind: string }[]
+      anomalies: { points: { observed: number[] } }[]
+      notices: { status: string }[]
+    }
     expect(file).toMatchObject({ id: seeded.incident.id, openedAt: '2026-03-01T03:04:05.000Z', acknowledgedAt: null, resolvedAt: null })
     expect(file.timeline[0]).toMatchObject({ kind: 'change', at: '2026-03-01T03:00:55.000Z' })
     expect(file.anomalies).toHaveLength(6)
@@ -122,7 +126,22 @@ describe('what comes from telemetry', () => {
     const cause = { service: evil, probability: NaN, evidence: [{ kind: evil, points: NaN, text: evil, ref: evil }], refutedBy: evil }
     await saveIncidents(web.db, [incidentNamed(id, { title: evil, impact: evil, services: [evil, '__proto__'], causes: [cause] })])
     await saveAnomalies(web.db, [
-      { incidentId: id, anomaly: { ...anomaly, id: 'evil-a', service: evil, instance: evil, subject: evil, unit: evil, detector: evil, evidence: [evil], score: NaN, observed: NaN, expected: Infinity } },
+      {
+        incidentId: id,
+        anomaly: {
+          ...anomaly,
+          id: 'evil-a',
+          service: evil,
+          instance: evil,
+          subject: evil,
+          unit: evil,
+          detector: evil,
+          evidence: [evil],
+          score: NaN,
+          observed: NaN,
+          expected: Infinity,
+        },
+      },
     ])
     await addTimeline(web.db, [{ id: 'evil-t', incidentId: id, atMs: openedMs, kind: 'change', service: evil, text: evil, ref: evil }])
     for (const url of ['/', `/incidents/${id}`]) {
@@ -152,7 +171,15 @@ describe('what comes from telemetry', () => {
     )
     await addTimeline(
       web.db,
-      long.map((i) => ({ id: `flood-t${i}`, incidentId: id, atMs: openedMs + i, kind: 'anomaly', service: 'x', text: 'y'.repeat(2000), ref: '' })),
+      long.map((i) => ({
+        id: `flood-t${i}`,
+        incidentId: id,
+        atMs: openedMs + i,
+        kind: 'anomaly',
+        service: 'x',
+        text: 'y'.repeat(2000),
+        ref: '',
+      })),
     )
     const { statusCode, body } = await get(`/incidents/${id}`)
     expect(statusCode).toBe(200)
@@ -185,7 +212,9 @@ describe('acting', () => {
       ['acknowledged', 'open → acknowledged'],
       ['resolved', 'acknowledged → resolved'],
     ])
-    expect((await actionsAfter(web.db, 0, 100)).filter(({ incidentId }) => incidentId === 'act-1').map(({ kind, by }) => [kind, by])).toEqual([
+    expect(
+      (await actionsAfter(web.db, 0, 100)).filter(({ incidentId }) => incidentId === 'act-1').map(({ kind, by }) => [kind, by]),
+    ).toEqual([
       ['acknowledge', 'Ann'],
       ['resolve', 'Somebody'],
     ])
@@ -194,8 +223,10 @@ describe('acting', () => {
 
   test('ten people press at once: one of them does it', async () => {
     await told('act-2')
-    const answers = await Promise.all(Array.from({ length: 10 }, (_, i) => post('/api/v1/incidents/act-2/acknowledge', JSON.stringify({ by: `p${i}` }))))
-    expect(answers.map(({ statusCode }) => statusCode).sort()).toEqual([200, ...Array<number>(9).fill(409)])
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => post('/api/v1/incidents/act-2/acknowledge', JSON.stringify({ by: `p${i}` }))),
+    )
+    expect(answers.map(({ statusCode }) => statusCode).sort((a, b) => a - b)).toEqual([200, ...Array<number>(9).fill(409)])
     expect((await listNotices(web.db, 'act-2')).map(({ kind }) => kind)).toEqual(['opened', 'acknowledged'])
   })
 
@@ -245,7 +276,14 @@ describe('bad input', () => {
     ['a limit that is no number', 'GET', '/api/v1/incidents?limit=ten', 400],
     ['half a limit', 'GET', '/api/v1/incidents?limit=1.5', 400],
     ['acting on an unknown incident', 'POST', '/api/v1/incidents/nope/acknowledge', 404, '{}', json],
-    ['acting on an id with U+0000', 'POST', '/incidents/%00/acknowledge', 404, 'by=x', { 'content-type': 'application/x-www-form-urlencoded' }],
+    [
+      'acting on an id with U+0000',
+      'POST',
+      '/incidents/%00/acknowledge',
+      404,
+      'by=x',
+      { 'content-type': 'application/x-www-form-urlencoded' },
+    ],
     ['a body that is not JSON', 'POST', '/api/v1/incidents/bad-1/acknowledge', 400, '{"by":', json],
     ['a body that is a list', 'POST', '/api/v1/incidents/bad-1/acknowledge', 400, '["by"]', json],
     ['a body that is a word', 'POST', '/api/v1/incidents/bad-1/acknowledge', 400, '"by"', json],
@@ -280,14 +318,20 @@ describe('every answer', () => {
 
   test('pages ask nothing of other servers and carry no script or style of their own', async () => {
     const { body } = await get(`/incidents/${seeded.incident.id}`)
-    expect([...body.matchAll(/(?:src|href)="(?:https?:)?\/\/[^"]*"/g)].map(([found]) => found)).toEqual(['href="https://ci.example.com/payments/2.4.0"'])
+    expect([...body.matchAll(/(?:src|href)="(?:https?:)?\/\/[^"]*"/g)].map(([found]) => found)).toEqual([
+      'href="https://ci.example.com/payments/2.4.0"',
+    ])
     expect(body).not.toMatch(/<style|\sstyle=|\son\w+="|<script(?! type="module" src="\/assets)/)
   })
 
   test('style and chart library come with their type, zipped, and are kept by their hash', async () => {
     const address = /href="(\/assets\/[0-9a-f]{12}\/style\.css)"/.exec((await get('/')).body)?.[1] ?? ''
     const { statusCode, headers, body } = await get(address)
-    expect([statusCode, headers['content-type'], headers['cache-control']]).toEqual([200, 'text/css; charset=utf-8', 'private, max-age=31536000, immutable'])
+    expect([statusCode, headers['content-type'], headers['cache-control']]).toEqual([
+      200,
+      'text/css; charset=utf-8',
+      'private, max-age=31536000, immutable',
+    ])
     expect(body).toContain('prefers-color-scheme: dark')
     expect((await get(address, { 'accept-encoding': 'gzip, br' })).headers['content-encoding']).toBe('gzip')
     expect((await get(address, { 'accept-encoding': 'gzip;q=0' })).headers['content-encoding']).toBeUndefined()
@@ -325,6 +369,15 @@ test('a store that fails is told as such, logged and counted, and nothing of it 
   expect(await broken.telemetry.registry.metrics()).toContain('tocsin_page_failed_total 2')
 })
 
+test('where the scripts have not been built the pages say so, and so does the log', async () => {
+  const bare = await webFixture({ db: web.db, scripts: new URL('file:///nowhere/at/all/') })
+  const { body } = await bare.app.inject(`/incidents/${seeded.incident.id}`)
+  expect(body).toContain('run <code>npm run build</code>')
+  expect(body).not.toContain('<script')
+  expect(bare.log.map(({ event }) => event)).toContain('scripts_not_built')
+  await bare.app.close()
+})
+
 describe('with a token', () => {
   const token = 'a long token'
   let closed: WebFixture
@@ -349,7 +402,12 @@ describe('with a token', () => {
 
   test('who gave the password is who acted', async () => {
     expect((await closed.app.inject({ url: '/', headers: password })).statusCode).toBe(200)
-    const answer = await closed.app.inject({ method: 'POST', url: '/incidents/tok-1/acknowledge', headers: { ...password, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'by=' })
+    const answer = await closed.app.inject({
+      method: 'POST',
+      url: '/incidents/tok-1/acknowledge',
+      headers: { ...password, 'content-type': 'application/x-www-form-urlencoded' },
+      payload: 'by=',
+    })
     expect(answer.statusCode).toBe(303)
     expect((await closed.app.inject({ url: '/incidents/tok-1', headers: password })).body).toContain('ann acknowledged the incident.')
     expect((await closed.app.inject({ url: '/incidents/tok-1', headers: password })).body).not.toContain(token)

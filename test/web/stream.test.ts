@@ -55,7 +55,10 @@ describe('the stream', () => {
   test('of more changes than can be listed it says that any may have changed', async () => {
     await using web = await webFixture({ stream: { bunchMs: 50 } })
     const page = await listen(await start(web))
-    await saveIncidents(web.db, Array.from({ length: 150 }, (_, i) => incidentNamed(`many-${i}`)))
+    await saveIncidents(
+      web.db,
+      Array.from({ length: 150 }, (_, i) => incidentNamed(`many-${i}`)),
+    )
     await until(() => page.text().includes('event: incidents'))
     expect(page.text()).toContain('data: {"ids":[]}')
     page.stop()

@@ -21,7 +21,14 @@ export interface WebFixture extends AsyncDisposable {
 
 /** Tells one channel of everything that people do, as a plan would. */
 export const planForPager: PlanNotices = (before, after, atMs) => [
-  { id: `${after.id}-${after.status}`, channel: 'pager', kind: after.status === 'resolved' ? 'resolved' : 'acknowledged', reason: `${before?.status ?? 'new'} → ${after.status}`, atMs, incident: after },
+  {
+    id: `${after.id}-${after.status}`,
+    channel: 'pager',
+    kind: after.status === 'resolved' ? 'resolved' : 'acknowledged',
+    reason: `${before?.status ?? 'new'} → ${after.status}`,
+    atMs,
+    incident: after,
+  },
 ]
 
 export async function webFixture(options: Partial<PagesOptions> = {}): Promise<WebFixture> {
@@ -32,7 +39,7 @@ export async function webFixture(options: Partial<PagesOptions> = {}): Promise<W
   await registerPages(app, { db, telemetry, planNotices: planForPager, clock: () => nowMs, token: '', ...options })
   // What stands beside the pages in the real program: none of their rules may reach it.
   app.get('/-/healthy', async () => 'healthy')
-  app.post('/door', async (request) => ({ body: request.body }))
+  app.post('/door', (request, reply) => reply.send({ body: request.body }))
   return {
     app,
     db,
@@ -53,7 +60,14 @@ export function incidentNamed(id: string, more: Partial<Incident> = {}): Inciden
     status: 'open',
     services: ['checkout', 'payments'],
     impact: 'Users of checkout feel it.',
-    causes: [{ service: 'payments', probability: 0.71, evidence: [{ kind: 'change', points: 2.4, text: 'deployed a minute before', ref: '' }], refutedBy: 'Undoing it does not help.' }],
+    causes: [
+      {
+        service: 'payments',
+        probability: 0.71,
+        evidence: [{ kind: 'change', points: 2.4, text: 'deployed a minute before', ref: '' }],
+        refutedBy: 'Undoing it does not help.',
+      },
+    ],
     openedMs,
     acknowledgedMs: undefined,
     resolvedMs: undefined,

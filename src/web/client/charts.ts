@@ -70,7 +70,8 @@ function forget(element: HTMLElement): void {
 const resizes = new ResizeObserver((entries) => {
   for (const { target, contentRect } of entries) {
     const chart = charts.get(target as HTMLElement)?.chart
-    if (chart && contentRect.width >= 1 && Math.round(contentRect.width) !== chart.width) chart.setSize({ width: Math.round(contentRect.width), height: heightPx })
+    if (chart && contentRect.width >= 1 && Math.round(contentRect.width) !== chart.width)
+      chart.setSize({ width: Math.round(contentRect.width), height: heightPx })
   }
 })
 
@@ -85,14 +86,19 @@ function optionsOf(element: HTMLElement, columns: Columns, width: number, UPlot:
   const changes = JSON.parse(section?.dataset['changes'] ?? '[]') as readonly number[]
   const startMs = Number(element.dataset['start'])
   const endMs = element.dataset['end'] === '' ? Infinity : Number(element.dataset['end'])
-  const axis = { stroke: colour('muted'), font: '11px system-ui, sans-serif', ticks: { show: false }, grid: { stroke: colour('line'), width: 1 } }
+  const axis = {
+    stroke: colour('muted'),
+    font: '11px system-ui, sans-serif',
+    ticks: { show: false },
+    grid: { stroke: colour('line'), width: 1 },
+  }
   const few = times.length < 3
   return {
     width,
     height: heightPx,
     ms: 1,
     legend: { show: false },
-    padding: [8, 6, 0, 0],
+    padding: [8, 18, 0, 0],
     scales: { x: { time: true, range: [fromMs, Math.max(toMs, fromMs + 1)] }, y: { range: (_, min, max) => yRange(min, max) } },
     axes: [
       { ...axis, size: 26, space: 64, values: (_, splits) => splits.map((ms) => axisTime(ms, fromMs, toMs)) },

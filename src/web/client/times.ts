@@ -2,7 +2,14 @@
 
 const aheadMs = Date.now() - Number(document.body.dataset['now'])
 const clockTime = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' })
-const dayAndTime = new Intl.DateTimeFormat(undefined, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+const dayAndTime = new Intl.DateTimeFormat(undefined, {
+  weekday: 'short',
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
+  hourCycle: 'h23',
+})
 const inFull = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' })
 const inFullUtc = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'long', timeZone: 'UTC' })
 
@@ -19,7 +26,8 @@ export function tellTimes(root: ParentNode): void {
     write(element, sameDay(atMs, near) ? clockTime.format(atMs) : dayAndTime.format(atMs))
     element.title = `${inFull.format(atMs)} · ${inFullUtc.format(atMs)}`
   }
-  for (const element of root.querySelectorAll<HTMLElement>('[data-since]')) write(element, duration(nowMs - Number(element.dataset['since'])))
+  for (const element of root.querySelectorAll<HTMLElement>('[data-since]'))
+    write(element, duration(nowMs - Number(element.dataset['since'])))
 }
 
 /** Only when it is different: what has not changed must not be read out again or lose its selection. */

@@ -1,6 +1,16 @@
 /** Numbers on a chart's axis: one unit for the whole axis, chosen by its largest value. */
 
-const perMs: Readonly<Record<string, number>> = { ms: 1, milliseconds: 1, s: 1000, seconds: 1000, us: 1e-3, µs: 1e-3, microseconds: 1e-3, ns: 1e-6, nanoseconds: 1e-6 }
+const perMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  milliseconds: 1,
+  s: 1000,
+  seconds: 1000,
+  us: 1e-3,
+  µs: 1e-3,
+  microseconds: 1e-3,
+  ns: 1e-6,
+  nanoseconds: 1e-6,
+}
 const byteUnits = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 export function unitFormat(unit: string, values: readonly (number | null)[]): (value: number) => string {
