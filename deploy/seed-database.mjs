@@ -25,13 +25,16 @@ try {
     const unfinished = `${folder}.${process.pid}`
     mkdirSync(unfinished, { recursive: true })
     writeFileSync(join(unfinished, name), bytes)
-    for (const old of readdirSync(cache)) if (old.startsWith('seed-') && join(cache, old) !== unfinished) rmSync(join(cache, old), { recursive: true })
+    for (const old of readdirSync(cache))
+      if (old.startsWith('seed-') && join(cache, old) !== unfinished) rmSync(join(cache, old), { recursive: true })
     renameSync(unfinished, folder)
   }
   for (const old of readdirSync(target)) if (isSeed(old)) rmSync(join(target, old))
   for (const name of readdirSync(folder)) writeFileSync(join(target, name), readFileSync(join(folder, name)))
 } catch (error) {
-  console.warn(`The embedded database's first start will take some seconds longer: its seed could not be made (${error instanceof Error ? error.message : String(error)}).`)
+  console.warn(
+    `The embedded database's first start will take some seconds longer: its seed could not be made (${error instanceof Error ? error.message : String(error)}).`,
+  )
 }
 // PGlite's worker would keep the build waiting.
 process.exit(0)

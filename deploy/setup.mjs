@@ -44,5 +44,7 @@ if (installedMs < newestMs(join(root, 'package-lock.json'))) {
 }
 
 const builtMs = newestMs(join(root, 'dist/.built'))
-const sourceMs = Math.max(...['src', 'deploy', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((p) => newestMs(join(root, p))))
+const sourceMs = Math.max(
+  ...['src', 'deploy', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'].map((p) => newestMs(join(root, p))),
+)
 if (!existsSync(join(root, 'dist/cli.js')) || builtMs < sourceMs) run('Building', ['run', '--silent', 'build'])

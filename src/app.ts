@@ -57,7 +57,7 @@ export interface App {
 
 /** Starts the roles of one process; when one of them cannot start, those already started are stopped and the reason is thrown. */
 export async function startApp(options: AppOptions): Promise<App> {
-  const { config, telemetry } = options
+  const { telemetry } = options
   const roles = new Set(options.roles)
   const cleanup: (() => Promise<unknown>)[] = []
   const stop = async () => {
@@ -73,7 +73,12 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (() => Promise<unknown>)[], stop: () => Promise<void>): Promise<App> {
+async function start(
+  options: AppOptions,
+  roles: ReadonlySet<Role>,
+  cleanup: (() => Promise<unknown>)[],
+  stop: () => Promise<void>,
+): Promise<App> {
   const { config, telemetry, print = (text) => process.stdout.write(text) } = options
   const clock = () => Date.now()
   let isStarted = false
@@ -108,7 +113,14 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
   const plan: PlanNotices = planNotices(config.notify)
 
   if (roles.has('correlate')) {
-    const stage = await startCorrelateStage({ transport: transport!, topics, db: db!, config: config.correlate, telemetry, planNotices: plan })
+    const stage = await startCorrelateStage({
+      transport: transport!,
+      topics,
+      db: db!,
+      config: config.correlate,
+      telemetry,
+      planNotices: plan,
+    })
     cleanup.push(async () => stage[Symbol.asyncDispose]())
   }
   if (roles.has('detect')) {
@@ -141,7 +153,15 @@ async function start(options: AppOptions, roles: ReadonlySet<Role>, cleanup: (()
   const publicUrl = config.http.publicUrl === '' ? url : config.http.publicUrl.replace(/\/+$/, '')
   let notify: NotifyStage | undefined
   if (roles.has('notify')) {
-    notify = createNotifyStage({ db: db!, config: config.notify, telemetry, owner: `${hostname()}:${process.pid}:${randomUUID()}`, publicUrl, clock, print })
+    notify = createNotifyStage({
+      db: db!,
+      config: config.notify,
+      telemetry,
+      owner: `${hostname()}:${process.pid}:${randomUUID()}`,
+      publicUrl,
+      clock,
+      print,
+    })
     const stage = notify
     cleanup.push(() => stage.stop())
   }
@@ -154,7 +174,9 @@ async function openStore(config: Config, telemetry: Telemetry): Promise<Db> {
 }
 
 async function openTransport(config: Config, telemetry: Telemetry, clock: () => number): Promise<Transport> {
-  return config.transport === 'kafka' ? createKafkaTransport(config.kafka, { telemetry, clock }) : createEmbeddedTransport({ clock, telemetry })
+  return config.transport === 'kafka'
+    ? createKafkaTransport(config.kafka, { telemetry, clock })
+    : createEmbeddedTransport({ clock, telemetry })
 }
 
 function registerHealth(http: FastifyInstance, telemetry: Telemetry, readiness: readonly (() => Promise<unknown>)[]): void {
@@ -173,7 +195,11 @@ function registerHealth(http: FastifyInstance, telemetry: Telemetry, readiness: 
 
 /** Sends a tick every `tickMs`, one at a time; answers how to stop. */
 function startTicks(door: Door, tickMs: number, clock: () => number, telemetry: Telemetry): () => Promise<void> {
-  const failed = telemetry.happening({ name: 'tick_failed', help: 'A tick could not be published; time stands still for detection.', level: 'warn' })
+  const failed = telemetry.happening({
+    name: 'tick_failed',
+    help: 'A tick could not be published; time stands still for detection.',
+    level: 'warn',
+  })
   let underWay: Promise<void> = Promise.resolve()
   let busy = false
   const timer = setInterval(() => {

@@ -30,7 +30,12 @@ class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-const COMMON = { config: { type: 'string' }, set: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' }, debug: { type: 'boolean' } } as const
+const COMMON = {
+  config: { type: 'string' },
+  set: { type: 'string', multiple: true },
+  help: { type: 'boolean', short: 'h' },
+  debug: { type: 'boolean' },
+} as const
 
 function parse<const T extends NonNullable<ParseArgsConfig['options']>>(args: string[], options: T) {
   try {
@@ -58,7 +63,8 @@ function rolesOf(text: string | undefined): readonly Role[] {
   if (text === undefined) return ROLES
   const names = text.split(',').map((name) => name.trim())
   for (const name of names) {
-    if (!ROLES.includes(name as Role)) throw new UsageError(`--role: there is no role ${JSON.stringify(name)}; the roles are ${ROLES.join(', ')}`)
+    if (!ROLES.includes(name as Role))
+      throw new UsageError(`--role: there is no role ${JSON.stringify(name)}; the roles are ${ROLES.join(', ')}`)
   }
   return names as Role[]
 }
@@ -95,9 +101,19 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
     await record(configOf(values), only(positionals, 'FOLDER to write to'))
   },
   async train(args) {
-    const { values } = parse(args, { recording: { type: 'string' }, vectors: { type: 'string' }, out: { type: 'string' }, seed: { type: 'string' } })
+    const { values } = parse(args, {
+      recording: { type: 'string' },
+      vectors: { type: 'string' },
+      out: { type: 'string' },
+      seed: { type: 'string' },
+    })
     const { train, REPLAY_DEFAULTS } = await import('./replays.ts')
-    await train(configOf(values, { ...REPLAY_DEFAULTS, logLevel: 'info' }), { recording: values.recording, vectors: values.vectors, out: values.out ?? 'models/service', seed: seedOf(values.seed) })
+    await train(configOf(values, { ...REPLAY_DEFAULTS, logLevel: 'info' }), {
+      recording: values.recording,
+      vectors: values.vectors,
+      out: values.out ?? 'models/service',
+      seed: seedOf(values.seed),
+    })
   },
   async config(args) {
     const { values, positionals } = parse(args, {})
@@ -123,7 +139,8 @@ async function main(argv: string[]): Promise<void> {
     return
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (command === undefined) throw new UsageError(`there is no command ${JSON.stringify(name)}; the commands are ${Object.keys(COMMANDS).join(', ')}`)
+  if (command === undefined)
+    throw new UsageError(`there is no command ${JSON.stringify(name)}; the commands are ${Object.keys(COMMANDS).join(', ')}`)
   await command(args)
 }
 

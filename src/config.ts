@@ -16,9 +16,17 @@ import { kafkaConfig } from './transport/config.ts'
 
 const httpConfig = z.strictObject({
   host: z.string().default('127.0.0.1').describe('Address to listen on. 0.0.0.0 opens it to the network: set a token first.'),
-  port: z.int().min(0).max(65535).default(4318).describe('One port for senders, pages, API and /metrics; 4318 is where OTLP exporters look. 0 takes a free one.'),
+  port: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(4318)
+    .describe('One port for senders, pages, API and /metrics; 4318 is where OTLP exporters look. 0 takes a free one.'),
   publicUrl: z.string().default('').describe('How people reach the pages, used in links of notices. Empty: the address it listens on.'),
-  token: z.string().default('').describe('When set, senders and API callers must show it as a bearer token, and browsers as the password of any user.'),
+  token: z
+    .string()
+    .default('')
+    .describe('When set, senders and API callers must show it as a bearer token, and browsers as the password of any user.'),
 })
 
 export const configSchema = z.strictObject({
@@ -51,7 +59,12 @@ export function loadConfig(chosen: string | undefined, overrides: Overrides = {}
   return parseConfig(file === undefined ? {} : readYaml(file), overrides, env, source)
 }
 
-export function parseConfig(raw: unknown, overrides: Overrides = {}, env: NodeJS.ProcessEnv = process.env, source = 'the configuration'): Config {
+export function parseConfig(
+  raw: unknown,
+  overrides: Overrides = {},
+  env: NodeJS.ProcessEnv = process.env,
+  source = 'the configuration',
+): Config {
   const problems: ConfigProblem[] = []
   const value = substitute(raw ?? {}, env, '', problems)
   for (const [path, override] of Object.entries(overrides)) setAt(value, path, override, problems)
@@ -74,7 +87,10 @@ function readYaml(file: string): unknown {
   }
   const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true })
   if (document.errors.length > 0) {
-    throw new ConfigError(file, document.errors.map((e) => ({ path: `line ${e.linePos?.[0].line ?? '?'}`, message: e.message.split('\n')[0]! })))
+    throw new ConfigError(
+      file,
+      document.errors.map((e) => ({ path: `line ${e.linePos?.[0].line ?? '?'}`, message: e.message.split('\n')[0]! })),
+    )
   }
   return document.toJS({ maxAliasCount: 100 })
 }

@@ -249,7 +249,17 @@ export interface Incident {
 }
 
 export type TimelineKind =
-  | 'opened' | 'anomaly' | 'recovered' | 'change' | 'alert' | 'alert-ended' | 'cause' | 'severity' | 'notice' | 'person' | 'resolved'
+  | 'opened'
+  | 'anomaly'
+  | 'recovered'
+  | 'change'
+  | 'alert'
+  | 'alert-ended'
+  | 'cause'
+  | 'severity'
+  | 'notice'
+  | 'person'
+  | 'resolved'
 
 export interface TimelineEntry {
   /** Hash of incident, kind, ref and time. */

@@ -103,7 +103,10 @@ async function rowsByDoor(telemetry: Telemetry): Promise<Map<string, number>> {
   return new Map(values.map(({ labels, value }) => [String(labels['door']), value]))
 }
 
-export async function demo(config: Config, options: { readonly json: boolean; readonly exit: boolean; readonly recording: string | undefined }): Promise<void> {
+export async function demo(
+  config: Config,
+  options: { readonly json: boolean; readonly exit: boolean; readonly recording: string | undefined },
+): Promise<void> {
   const recording = options.recording ?? SHIPPED_RECORDING
   const stopping = stopRequested()
   const say = (text: string) => process.stderr.write(text)
@@ -127,7 +130,13 @@ export async function train(config: Config, options: TrainOptions): Promise<void
   if (vectors !== undefined) source = { kind: 'file', file: vectors }
   else if (recording !== undefined) {
     const collector = new VectorCollector()
-    const { app } = await replayRecording(config, { recording, telemetry, roles: ['ingest', 'detect'], print: () => {}, vectors: collector.sink })
+    const { app } = await replayRecording(config, {
+      recording,
+      telemetry,
+      roles: ['ingest', 'detect'],
+      print: () => {},
+      vectors: collector.sink,
+    })
     await app.stop()
     source = { kind: 'collected', vectors: collector, origin: recording }
   }
@@ -159,7 +168,12 @@ async function play(config: Config, recording: string, json: boolean): Promise<{
     ;(json ? process.stderr : process.stdout).write(text.endsWith('\n') ? text : `${text}\n`)
   }
   try {
-    return await replayRecording(config, { recording, telemetry: telemetryFor(config), print: printed, onProgress: bar.show })
+    return await replayRecording(config, {
+      recording,
+      telemetry: telemetryFor(config),
+      print: printed,
+      onProgress: (progress) => bar.show(progress),
+    })
   } finally {
     bar.clear()
   }

@@ -17,7 +17,11 @@ export interface HappeningSpec<L extends string> {
 }
 
 /** Logs it and counts it. `count` for happenings told in bulk; `fields` only go to the log. */
-export type Happening<L extends string> = (labels: Readonly<Record<L, string>>, fields?: Readonly<Record<string, unknown>>, count?: number) => void
+export type Happening<L extends string> = (
+  labels: Readonly<Record<L, string>>,
+  fields?: Readonly<Record<string, unknown>>,
+  count?: number,
+) => void
 
 export class Telemetry {
   readonly log: Logger
@@ -39,7 +43,12 @@ export class Telemetry {
     return this.#once(name, () => new Counter({ name: `tocsin_${name}`, help, labelNames, registers: [this.registry] }))
   }
 
-  gauge<L extends string = never>(name: string, help: string, labelNames: readonly L[] = [], collect?: (gauge: Gauge<L>) => void): Gauge<L> {
+  gauge<L extends string = never>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    collect?: (gauge: Gauge<L>) => void,
+  ): Gauge<L> {
     return this.#once(
       name,
       () =>
@@ -50,7 +59,7 @@ export class Telemetry {
           registers: [this.registry],
           ...(collect && {
             collect() {
-              collect(this as unknown as Gauge<L>)
+              collect(this)
             },
           }),
         }),

@@ -37,7 +37,11 @@ describe('the configuration', () => {
     ['a channel there is not', { notify: { channels: { pagerdutty: {} } } }, /^notify\.channels\.pagerdutty: is not a known key$/],
     ['a setting of a detector', { detect: { detectors: { spans: { windowMs: 1 } } } }, /^detect\.detectors\.spans\.windowMs: /],
     ['a source without a topic', { ingest: { sources: [{ signal: 'logs' }] } }, /^ingest\.sources\.0\.topic: /],
-    ['a variable that is not set', { http: { token: '${TOKEN}' } }, /^http\.token: names the environment variable TOKEN, which is not set$/],
+    [
+      'a variable that is not set',
+      { http: { token: '${TOKEN}' } },
+      /^http\.token: names the environment variable TOKEN, which is not set$/,
+    ],
     ['a list in place of the whole', ['http'], /expected object/],
     ['a word in place of the whole', 'http', /expected object/],
     ['a prototype', JSON.parse('{"__proto__":{"port":1}}') as unknown, /__proto__: is not a known key/],
@@ -55,8 +59,12 @@ describe('the configuration', () => {
   })
 
   it('takes overrides by path, also below keys that are not there', () => {
-    expect(parseConfig({}, { 'http.port': 0, 'detect.detectors.spans.windowMs': 5000 }, {}).detect.detectors.spans).toMatchObject({ windowMs: 5000 })
-    expect(problemsOf(() => parseConfig({ dataDir: 'x' }, { 'dataDir.y': 1 }, {})).join()).toMatch(/cannot be set: dataDir is a plain value/)
+    expect(parseConfig({}, { 'http.port': 0, 'detect.detectors.spans.windowMs': 5000 }, {}).detect.detectors.spans).toMatchObject({
+      windowMs: 5000,
+    })
+    expect(problemsOf(() => parseConfig({ dataDir: 'x' }, { 'dataDir.y': 1 }, {})).join()).toMatch(
+      /cannot be set: dataDir is a plain value/,
+    )
     expect(problemsOf(() => parseConfig({}, { '__proto__.port': 1 }, {})).join()).not.toBe('')
     expect(({} as { port?: unknown }).port).toBeUndefined()
   })
@@ -73,7 +81,11 @@ describe('a configuration file', () => {
     ['that is not there', undefined, /no-such\.yaml is not valid:\n {2}\(file\): .*ENOENT/],
     ['that is not YAML', 'http: [1, 2', /line \d+: /],
     ['with a key twice', 'store: embedded\nstore: embedded\n', /line 2: .*unique/],
-    ['with a bomb of aliases', 'a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n', /./],
+    [
+      'with a bomb of aliases',
+      'a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n',
+      /./,
+    ],
   ])('%s gets a clear answer', (_, text, expected) => {
     const file = join(folder.path, text === undefined ? 'no-such.yaml' : 'tocsin.yaml')
     if (text !== undefined) writeFileSync(file, text)

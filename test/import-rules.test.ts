@@ -53,9 +53,9 @@ describe('the house', () => {
   it('has no circles', () => {
     const done = new Set<string>()
     const circles: string[] = []
-    const visit = (file: string, path: readonly string[]) => {
-      if (path.includes(file)) return void circles.push([...path.slice(path.indexOf(file)), file].join(' → '))
-      if (done.has(file)) return
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(' → '))
+      if (path.includes(file) || done.has(file)) return
       for (const target of imports.get(file) ?? []) visit(target, [...path, file])
       done.add(file)
     }

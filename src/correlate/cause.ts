@@ -95,7 +95,8 @@ function suspectsOf({ core, anomalies, changes, graph, maxHops }: CauseInput): s
 
 function edgesAmong(accounts: ReadonlyMap<string, Account>, graph: Graph): string[] {
   const keys: string[] = []
-  for (const caller of accounts.keys()) for (const callee of graph.callees(caller)) if (accounts.has(callee)) keys.push(edgeKey(caller, callee))
+  for (const caller of accounts.keys())
+    for (const callee of graph.callees(caller)) if (accounts.has(callee)) keys.push(edgeKey(caller, callee))
   return keys
 }
 
@@ -113,7 +114,13 @@ function blamePosition(accounts: ReadonlyMap<string, Account>, { graph, core }: 
     const callees = graph.callees(service)
     // Of what sends nothing itself only the traffic can say that it is well.
     if (callees.some((callee) => bothered.has(callee) || (!traced && graph.isInferred(callee)))) continue
-    account.add('position', 1, callees.length === 0 ? 'It has symptoms and calls nothing further' : `It has symptoms and what it calls (${listed(callees)}) has none`)
+    account.add(
+      'position',
+      1,
+      callees.length === 0
+        ? 'It has symptoms and calls nothing further'
+        : `It has symptoms and what it calls (${listed(callees)}) has none`,
+    )
   }
 }
 
@@ -122,7 +129,9 @@ function blameOwners(accounts: ReadonlyMap<string, Account>, graph: Graph): void
   for (const { service, total } of accounts.values()) {
     const [owner, ...others] = graph.callers(service)
     if (total < 1 || owner === undefined || others.length > 0 || !graph.isInferred(service)) continue
-    accounts.get(owner)?.add('owner', 1, `${named(service)} sends no telemetry of its own, and ${named(owner)} is the only one that calls it`)
+    accounts
+      .get(owner)
+      ?.add('owner', 1, `${named(service)} sends no telemetry of its own, and ${named(owner)} is the only one that calls it`)
   }
 }
 
@@ -131,7 +140,8 @@ function blameDeepest(accounts: ReadonlyMap<string, Account>, { core, graph, max
   const affected = new Set(core)
   for (const service of core) {
     const below = [...graph.below(service, maxHops).keys()].filter((callee) => affected.has(callee) && callee !== service)
-    if (below.length === 0) accounts.get(service)?.add('fallback', 1, 'No direct evidence: of the affected services it is the furthest down')
+    if (below.length === 0)
+      accounts.get(service)?.add('fallback', 1, 'No direct evidence: of the affected services it is the furthest down')
   }
 }
 
@@ -140,7 +150,8 @@ function strongestBelow(account: Account, accounts: ReadonlyMap<string, Account>
   for (const callee of graph.below(account.service, maxHops).keys()) {
     const other = accounts.get(callee)
     if (other === undefined || other === account || other.total === 0) continue
-    if (strongest === undefined || other.total > strongest.total || (other.total === strongest.total && other.service < strongest.service)) strongest = other
+    if (strongest === undefined || other.total > strongest.total || (other.total === strongest.total && other.service < strongest.service))
+      strongest = other
   }
   return strongest
 }

@@ -8,7 +8,7 @@ import { lg, WEIGHTS, type Account } from './ledger.ts'
 import { changeText } from './timeline.ts'
 import { anomalyText } from './title.ts'
 import type { Graph } from './topology.ts'
-import { clip, formatDuration, formatNumber, formatPercent, listed, named } from './wording.ts'
+import { clip, formatDuration, formatCount, formatPercent, listed, named } from './wording.ts'
 
 type Accounts = ReadonlyMap<string, Account>
 
@@ -35,25 +35,29 @@ function blameFailures(accounts: Accounts, traffic: TrafficExcess, core: readonl
   // One in ten failing is as bad as it gets; one in a hundred is a third of that.
   const served = Math.max(1, ...core.map((service) => traffic.services.get(service)?.errors.count ?? 0))
   const weight = lg((100 * total) / served, 10)
-  for (const edge of traffic.edges) if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.errors.excess / total) * weight)
+  for (const edge of traffic.edges)
+    if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.errors.excess / total) * weight)
   for (const [service, failures] of started) {
     const share = failures / total
     const { excess } = traffic.services.get(service)!.started
     accounts.get(service)?.noteOwn((excess / total) * weight)
     if (share < MIN_SHARE) continue
     const numbers = `${formatPercent(share)} of the excess failures`
-    const count = `(${formatNumber(failures)} of ${formatNumber(total)})`
+    const count = `(${formatCount(failures)} of ${formatCount(total)})`
     if (graph.isInferred(service)) {
-      accounts.get(service)?.add('failing-calls', share * weight, `Calls to it by ${listed(graph.callers(service))} fail: ${numbers} ${count}`)
+      accounts
+        .get(service)
+        ?.add('failing-calls', share * weight, `Calls to it by ${listed(graph.callers(service))} fail: ${numbers} ${count}`)
       continue
     }
-    const elsewhere = excess - failures >= 1 ? `, not counting ${formatNumber(excess - failures)} in calls to what did not itself report a failure` : ''
+    const elsewhere =
+      excess - failures >= 1 ? `, not counting ${formatCount(excess - failures)} in calls to what did not itself report a failure` : ''
     accounts.get(service)?.add('errors-started', share * weight, `${numbers} started here ${count}${elsewhere}`)
   }
   for (const [callee, { failures, callers }] of unanswered) {
     const share = failures / total
     if (share < MIN_SHARE) continue
-    const text = `Calls to it by ${listed(callers)} fail without it reporting a failure: ${formatPercent(share)} of the excess failures (${formatNumber(failures)} of ${formatNumber(total)})`
+    const text = `Calls to it by ${listed(callers)} fail without it reporting a failure: ${formatPercent(share)} of the excess failures (${formatCount(failures)} of ${formatCount(total)})`
     accounts.get(callee)?.add('failing-calls', share * weight, text)
   }
 }
@@ -91,12 +95,15 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
   if (total <= 0) return
   // Three times as long as usual is as bad as it gets.
   const weight = lg(total / Math.max(expected, 1), 2)
-  for (const edge of traffic.edges) if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.client.excess / total) * weight)
+  for (const edge of traffic.edges)
+    if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.client.excess / total) * weight)
   for (const { service, self } of own) {
     const share = self.excess / total
     if (share < MIN_SHARE) continue
     const each = `${formatDuration(self.excess / self.count)} more per request (normally ${formatDuration(self.expected / self.count)})`
-    accounts.get(service)?.add('self-time', share * weight, `${formatPercent(share)} of the extra time is spent in it rather than in what it calls: ${each}`)
+    accounts
+      .get(service)
+      ?.add('self-time', share * weight, `${formatPercent(share)} of the extra time is spent in it rather than in what it calls: ${each}`)
   }
   for (const [callee, edges] of edgesByCallee(traffic.edges)) {
     const inferred = edges.filter((edge) => edge.inferred)
@@ -106,7 +113,7 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
     const calls = sumOf(slower, (edge) => edge.client.count)
     const now = formatDuration(sumOf(slower, (edge) => edge.client.observed) / calls)
     const usual = formatDuration(sumOf(slower, (edge) => edge.client.expected) / calls)
-    const who = `${listed(slower.map((edge) => edge.caller))} (${formatNumber(calls)} calls)`
+    const who = `${listed(slower.map((edge) => edge.caller))} (${formatCount(calls)} calls)`
     const text = `Calls to it by ${who} take ${now} (normally ${usual}): ${formatPercent(share)} of the extra time`
     accounts.get(callee)?.add('slow-callee', share * weight, text)
   }
@@ -123,7 +130,10 @@ function blameNetwork(accounts: Accounts, edges: readonly EdgeExcess[], total: n
     const late = all.filter((edge) => edge.gap.excess > 0)
     const share = sumOf(late, (edge) => edge.gap.excess) / total
     if (share < MIN_SHARE) continue
-    const affected = Math.max(late.length / all.length, into.length === 0 ? 0 : into.filter((edge) => edge.gap.excess > 0).length / into.length)
+    const affected = Math.max(
+      late.length / all.length,
+      into.length === 0 ? 0 : into.filter((edge) => edge.gap.excess > 0).length / into.length,
+    )
     const calls = sumOf(late, (edge) => edge.gap.count)
     const each = formatDuration(sumOf(late, (edge) => edge.gap.excess) / calls)
     const others = listed(late.map((edge) => (edge.callee === account.service ? edge.caller : edge.callee)))
@@ -155,7 +165,8 @@ export function blameAnomalies(accounts: Accounts, { anomalies, alerts, onsetMs,
     const isFelt = anomaly.impact || (graph.isInferred(anomaly.service) && (anomaly.symptom === 'errors' || anomaly.symptom === 'latency'))
     if (isFelt) account?.add('symptom', strength, text, anomaly.id)
     else if (anomaly.symptom === 'saturation') {
-      if (anomaly.direction === 'up') account?.add('saturation', strength * (HARD_RESOURCE.test(anomaly.subject) ? 1 : SOFT_RESOURCE), text, anomaly.id)
+      if (anomaly.direction === 'up')
+        account?.add('saturation', strength * (HARD_RESOURCE.test(anomaly.subject) ? 1 : SOFT_RESOURCE), text, anomaly.id)
     } else if (anomaly.symptom === 'log') {
       if (anomaly.direction === 'up') account?.add('logs', strength, text, anomaly.id)
     } else if (anomaly.symptom === 'absence') account?.add('absence', strength, text, anomaly.id)
@@ -182,7 +193,8 @@ function blameFirst(accounts: Accounts, anomalies: readonly Anomaly[], onsetMs: 
   for (const anomaly of anomalies) {
     if (anomaly.startMs < onsetMs - EARLY_MS) continue
     const known = first.get(anomaly.service)
-    if (known === undefined || anomaly.startMs < known.startMs || (anomaly.startMs === known.startMs && anomaly.id < known.id)) first.set(anomaly.service, anomaly)
+    if (known === undefined || anomaly.startMs < known.startMs || (anomaly.startMs === known.startMs && anomaly.id < known.id))
+      first.set(anomaly.service, anomaly)
   }
   const [earliest, next] = [...first.values()].sort((a, b) => a.startMs - b.startMs || (a.id < b.id ? -1 : 1))
   if (earliest === undefined || next === undefined) return
@@ -197,11 +209,23 @@ const CHANGE_FADES_MS = 300_000
 /** An onset is known to half a minute at best, and clocks differ. */
 const AFTER_ONSET_MS = 30_000
 const SUSPICION: Readonly<Record<ChangeType, number>> = {
-  deploy: 1, rollback: 1, rollout: 1, flag: 1, config: 1, chaos: 1, sync: 0.7, scaling: 0.5, other: 0.5,
+  deploy: 1,
+  rollback: 1,
+  rollout: 1,
+  flag: 1,
+  config: 1,
+  chaos: 1,
+  sync: 0.7,
+  scaling: 0.5,
+  other: 0.5,
 }
 
 /** A change is suspicious as far as its own service shows symptoms that do not come from below; last, because it reads the account. */
-export function blameChanges(accounts: Accounts, { changes, onsetMs }: { changes: readonly Change[]; onsetMs: number }, traced: boolean): void {
+export function blameChanges(
+  accounts: Accounts,
+  { changes, onsetMs }: { changes: readonly Change[]; onsetMs: number },
+  traced: boolean,
+): void {
   const own = new Map<string, number>()
   for (const account of accounts.values()) {
     const certain = account.own * WEIGHTS['errors-started'].points + account.points('self-time', 'saturation', 'absence')

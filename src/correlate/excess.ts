@@ -120,7 +120,12 @@ const MIN_REFERENCE = 20
 const MIN_FAILURES = 3
 
 /** Failures: at least a few, and beyond twice the spread of a Poisson count. */
-function counted<Row>(row: Row, references: readonly (Row | undefined)[], count: (row: Row) => number, value: (row: Row) => number): Excess {
+function counted<Row>(
+  row: Row,
+  references: readonly (Row | undefined)[],
+  count: (row: Row) => number,
+  value: (row: Row) => number,
+): Excess {
   let rate = 0
   for (const reference of references) {
     if (reference !== undefined && count(reference) >= MIN_REFERENCE) rate = Math.max(rate, value(reference) / count(reference))

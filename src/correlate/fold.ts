@@ -45,14 +45,16 @@ function nameOf(input: Finding | PersonAction): string {
 
 /** Of two reports about the same thing at the same time the one that says it is over, or worse, comes last. */
 function weightOf(input: Input): number {
-  if (input.kind === 'anomaly') return (input.endMs === undefined ? 0 : 1e9) + (Number.isFinite(input.score) ? Math.min(input.score, 1e6) : 0)
+  if (input.kind === 'anomaly')
+    return (input.endMs === undefined ? 0 : 1e9) + (Number.isFinite(input.score) ? Math.min(input.score, 1e6) : 0)
   return input.kind === 'alert' ? -input.endMs : 0
 }
 
 function foldAnomaly(draft: Draft, anomaly: Anomaly): void {
   const known = draft.anomalies.get(anomaly.id)
   if (known === undefined) {
-    if ((anomaly.endMs ?? anomaly.atMs) >= draft.nowMs - draft.config.keepMs) draft.anomalies.set(anomaly.id, { anomaly, incidentId: '', listed: false })
+    if ((anomaly.endMs ?? anomaly.atMs) >= draft.nowMs - draft.config.keepMs)
+      draft.anomalies.set(anomaly.id, { anomaly, incidentId: '', listed: false })
     return
   }
   // What has ended does not begin again: that would be another anomaly, with another start.
@@ -102,7 +104,12 @@ function foldAction(draft: Draft, action: PersonAction): void {
   const { incident } = tracked
   const updatedMs = Math.max(incident.updatedMs, action.atMs)
   if (action.action === 'resolve') {
-    draft.put({ ...tracked, closedMs: draft.nowMs, closedBy: 'person', incident: { ...incident, status: 'resolved', resolvedMs: action.atMs, updatedMs } })
+    draft.put({
+      ...tracked,
+      closedMs: draft.nowMs,
+      closedBy: 'person',
+      incident: { ...incident, status: 'resolved', resolvedMs: action.atMs, updatedMs },
+    })
   } else if (incident.status === 'open') {
     draft.put({ ...tracked, incident: { ...incident, status: 'acknowledged', acknowledgedMs: action.atMs, updatedMs } })
   }

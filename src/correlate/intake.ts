@@ -40,7 +40,12 @@ function wholeTimes(finding: Finding): Finding | undefined {
     case 'anomaly': {
       const { startMs, atMs, endMs } = finding
       if (!isTime(startMs) || !isTime(atMs) || (endMs !== undefined && !isTime(endMs))) return undefined
-      return { ...finding, startMs: Math.round(startMs), atMs: Math.round(atMs), endMs: endMs === undefined ? undefined : Math.round(endMs) }
+      return {
+        ...finding,
+        startMs: Math.round(startMs),
+        atMs: Math.round(atMs),
+        endMs: endMs === undefined ? undefined : Math.round(endMs),
+      }
     }
     case 'alert': {
       const { startMs, atMs, endMs } = finding

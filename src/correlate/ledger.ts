@@ -72,7 +72,8 @@ export class Account {
     const points = Math.min(1, strength) * WEIGHTS[kind].points
     if (!(points >= 0.05)) return
     const known = this.#entries.get(kind)
-    if (known === undefined || points > known.points || (points === known.points && text < known.text)) this.#entries.set(kind, { kind, points, text, ref })
+    if (known === undefined || points > known.points || (points === known.points && text < known.text))
+      this.#entries.set(kind, { kind, points, text, ref })
   }
 
   /** 0 to 1: how far it could itself have brought about what is charged to what it calls. A change of its own makes that likely. */

@@ -10,7 +10,7 @@ import { WINDOW_MS } from './excess.ts'
 import { FINE_MS } from './flow-history.ts'
 import { reachOf } from './grouping.ts'
 import { alertPages, worse } from './severity.ts'
-import type { TrackedIncident } from './state.ts'
+import { returnsOf, type TrackedIncident } from './state.ts'
 import { alertEndedEntry, causeEntry, openedEntry, resolvedEntry } from './timeline.ts'
 import { impressionOf } from './title.ts'
 
@@ -112,7 +112,7 @@ function resolved(draft: Draft, tracked: TrackedIncident, anomalies: readonly An
   const { nowMs, config } = draft
   if (tracked.standing) return tracked
   const quietMs = nowMs - tracked.lastImpactMs
-  const holdMs = config.resolveAfterMs * 2 ** Math.min(tracked.returns, MAX_DOUBLINGS)
+  const holdMs = config.resolveAfterMs * 2 ** Math.min(returnsOf(tracked), MAX_DOUBLINGS)
   if (quietMs < holdMs) return tracked
   const lingering = anomalies.some((anomaly) => isStanding(anomaly, nowMs, config.staleMs))
   if (lingering && quietMs < Math.max(holdMs, config.lingerMs)) return tracked

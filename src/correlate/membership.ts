@@ -8,7 +8,7 @@ import { isOpen, isStanding, type Draft } from './draft.ts'
 import { withoutChart } from './fold.ts'
 import { reachOf, relation, type Reach, type Span, type Subject } from './grouping.ts'
 import { alertPages } from './severity.ts'
-import type { TrackedIncident } from './state.ts'
+import { returnsOf, type TrackedIncident } from './state.ts'
 import { alertEntry, anomalyEntry, changeEntry, incidentId, overflowEntry, recoveredEntry } from './timeline.ts'
 
 interface Loose extends Subject {
@@ -49,7 +49,9 @@ export function attachChanges(draft: Draft): void {
     const fitting = changes.filter((change) => !known.has(change.id) && change.atMs >= tracked.onsetMs - draft.config.changeLookBackMs)
     if (fitting.length === 0) continue
     const reach = reachOf(draft.graph, tracked.core, draft.config.maxHops)
-    const near = fitting.filter((change) => isNear(draft, tracked, reach, change)).slice(0, draft.config.limits.changesPerIncident - known.size)
+    const near = fitting
+      .filter((change) => isNear(draft, tracked, reach, change))
+      .slice(0, draft.config.limits.changesPerIncident - known.size)
     if (near.length === 0) continue
     for (const change of near) draft.timeline.push(changeEntry(tracked.incident.id, change))
     draft.put({ ...tracked, changeIds: [...tracked.changeIds, ...near.map((change) => change.id)], causesDue: true })
@@ -76,7 +78,14 @@ function looseOnes(draft: Draft): Loose[] {
   for (const { alert, incidentId } of draft.alerts.values()) {
     if (incidentId !== '') continue
     const over = alert.endMs <= draft.nowMs
-    loose.push({ id: alert.id, service: alert.service, startMs: alert.startMs, endMs: over ? alert.endMs : undefined, pages: !over && alertPages(alert), item: alert })
+    loose.push({
+      id: alert.id,
+      service: alert.service,
+      startMs: alert.startMs,
+      endMs: over ? alert.endMs : undefined,
+      pages: !over && alertPages(alert),
+      item: alert,
+    })
   }
   return loose.sort((a, b) => a.startMs - b.startMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
 }
@@ -113,7 +122,9 @@ class Finder {
     const distance = (tracked: TrackedIncident) => Math.abs(tracked.onsetMs - subject.startMs)
     return [...this.#draft.incidents.values()]
       .filter(isOpen)
-      .reduce((best, tracked) => (distance(tracked) < distance(best) || (distance(tracked) === distance(best) && earlier(tracked, best)) ? tracked : best))
+      .reduce((best, tracked) =>
+        distance(tracked) < distance(best) || (distance(tracked) === distance(best) && earlier(tracked, best)) ? tracked : best,
+      )
   }
 
   /** What a person has closed goes on taking in the symptoms of the same fault for a while: closing it must not page again. */
@@ -136,7 +147,10 @@ function earlier(a: TrackedIncident, b: TrackedIncident): boolean {
 }
 
 function spanOf(draft: Draft, tracked: TrackedIncident): Span {
-  return { onsetMs: tracked.onsetMs, lastMs: tracked.standing && isOpen(tracked) ? Math.max(draft.nowMs, tracked.lastImpactMs) : tracked.lastImpactMs }
+  return {
+    onsetMs: tracked.onsetMs,
+    lastMs: tracked.standing && isOpen(tracked) ? Math.max(draft.nowMs, tracked.lastImpactMs) : tracked.lastImpactMs,
+  }
 }
 
 /** True when it widened the incident, so that others may now be related. */
@@ -181,14 +195,24 @@ function open(draft: Draft, loose: Loose): void {
   const tracked: TrackedIncident = {
     // Title, severity, services and impact are filled in by the same step, before anybody sees it.
     incident: {
-      id, title: '', severity: 'info', status: 'open', services: [], impact: '', causes: [],
-      openedMs: nowMs, acknowledgedMs: undefined, resolvedMs: undefined, updatedMs: nowMs,
+      id,
+      title: '',
+      severity: 'info',
+      status: 'open',
+      services: [],
+      impact: '',
+      causes: [],
+      openedMs: nowMs,
+      acknowledgedMs: undefined,
+      resolvedMs: undefined,
+      updatedMs: nowMs,
     },
     onsetMs: loose.startMs,
     core: [],
     lastImpactMs: nowMs,
     standing: true,
-    returns: recent === undefined ? 0 : recent.returns + 1,
+    returns: 0,
+    previous: recent === undefined ? null : { cause: recent.announcedCause, returns: returnsOf(recent) },
     changeIds: [],
     listedAnomalies: 0,
     causesDue: true,
@@ -201,7 +225,7 @@ function open(draft: Draft, loose: Loose): void {
   attach(draft, tracked, loose)
 }
 
-/** The incident this one is a return of: same surroundings, resolved not long ago. */
+/** The latest one around the same service that was resolved not long ago: whether it has come back shows when the cause is known. */
 function recurrenceOf(draft: Draft, loose: Loose): TrackedIncident | undefined {
   let latest: TrackedIncident | undefined
   for (const tracked of draft.incidents.values()) {

@@ -61,9 +61,15 @@ class CorrelateStage implements BatchHandler {
     this.#options = options
     this.#told = happenings(options.telemetry)
     const { telemetry } = options
-    telemetry.gauge('incidents_open', 'Incidents that are open or acknowledged', [], (gauge) => gauge.set(this.#count((state) => openOnes(state))))
-    telemetry.gauge('correlate_anomalies', 'Anomalies the correlator keeps in mind', [], (gauge) => gauge.set(this.#count((state) => state.anomalies.size)))
-    telemetry.gauge('correlate_pending', 'Findings that wait for the slowest partition', [], (gauge) => gauge.set(this.#count((state) => state.pending.length)))
+    telemetry.gauge('incidents_open', 'Incidents that are open or acknowledged', [], (gauge) =>
+      gauge.set(this.#count((state) => openOnes(state))),
+    )
+    telemetry.gauge('correlate_anomalies', 'Anomalies the correlator keeps in mind', [], (gauge) =>
+      gauge.set(this.#count((state) => state.anomalies.size)),
+    )
+    telemetry.gauge('correlate_pending', 'Findings that wait for the slowest partition', [], (gauge) =>
+      gauge.set(this.#count((state) => state.pending.length)),
+    )
   }
 
   async assigned(partition: number): Promise<number | undefined> {
@@ -146,7 +152,14 @@ class CorrelateStage implements BatchHandler {
 
   /** Rejects when the dead letters are out of reach: the record comes again rather than being lost. */
   async #bury(batch: RecordBatch, record: InRecord, reason: string, error: string, signal: AbortSignal): Promise<void> {
-    const headers = { ...record.headers, reason, error: error.slice(0, 1000), topic: batch.topic, partition: String(batch.partition), offset: String(record.offset) }
+    const headers = {
+      ...record.headers,
+      reason,
+      error: error.slice(0, 1000),
+      topic: batch.topic,
+      partition: String(batch.partition),
+      offset: String(record.offset),
+    }
     await this.#options.transport.publish(this.#options.topics.deadLetters, [{ partition: 0, value: record.value, headers }], signal)
     this.#told.deadLetter({ reason }, { topic: batch.topic, partition: batch.partition, offset: record.offset, error })
   }
@@ -180,8 +193,17 @@ function happenings(telemetry: Telemetry) {
   return {
     opened: telemetry.happening({ name: 'incident_opened', help: 'An incident was opened', level: 'info', labels: ['severity'] }),
     resolved: telemetry.happening({ name: 'incident_resolved', help: 'An incident was resolved', level: 'info' }),
-    deadLetter: telemetry.happening({ name: 'correlate_dead_letter', help: 'A findings record could not be read and went to the dead letters', level: 'error', labels: ['reason'] }),
-    commitSeconds: telemetry.histogram('correlate_commit_seconds', 'Time to reduce a batch and commit what it caused', [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]),
+    deadLetter: telemetry.happening({
+      name: 'correlate_dead_letter',
+      help: 'A findings record could not be read and went to the dead letters',
+      level: 'error',
+      labels: ['reason'],
+    }),
+    commitSeconds: telemetry.histogram(
+      'correlate_commit_seconds',
+      'Time to reduce a batch and commit what it caused',
+      [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5],
+    ),
     checkpointBytes: telemetry.gauge('correlate_checkpoint_bytes', 'Size of the last checkpoint'),
   }
 }

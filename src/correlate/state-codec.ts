@@ -42,11 +42,13 @@ export function encodeState(state: State): Uint8Array {
 /** Throws a PermanentError when the bytes are of a version this program does not know. */
 export function decodeState(bytes: Uint8Array): State {
   if (bytes[0] !== VERSION) {
-    throw new PermanentError(`The correlator's checkpoint has format version ${bytes[0]}, this program knows ${VERSION}: run the newer program, or delete the checkpoint.`)
+    throw new PermanentError(
+      `The correlator's checkpoint has format version ${bytes[0]}, this program knows ${VERSION}: run the newer program, or delete the checkpoint.`,
+    )
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const blocks: Uint8Array[] = []
-  for (let at = 1; at < bytes.byteLength; ) {
+  for (let at = 1; at < bytes.byteLength;) {
     const length = view.getUint32(at, true)
     blocks.push(bytes.subarray(at + 4, at + 4 + length))
     at += 4 + length
@@ -56,12 +58,20 @@ export function decodeState(bytes: Uint8Array): State {
   return {
     nowMs: core.nowMs,
     progress: new Map(core.progress),
-    pending: core.pending.map((pending) => ({ ...pending, finding: pending.finding.kind === 'anomaly' ? withNaN(pending.finding) : pending.finding })),
+    pending: core.pending.map((pending) => ({
+      ...pending,
+      finding: pending.finding.kind === 'anomaly' ? withNaN(pending.finding) : pending.finding,
+    })),
     lastActionSeq: core.lastActionSeq,
     anomalies: new Map(core.anomalies.map((tracked) => [tracked.anomaly.id, { ...tracked, anomaly: withNaN(tracked.anomaly) }])),
     alerts: new Map(core.alerts.map((tracked) => [tracked.alert.id, tracked])),
     changes: new Map(core.changes.map((change) => [change.id, change])),
-    incidents: new Map(core.incidents.map((tracked) => [tracked.incident.id, { ...tracked, closedMs: tracked.closedMs, incident: inFull(tracked.incident) }])),
+    incidents: new Map(
+      core.incidents.map((tracked) => [
+        tracked.incident.id,
+        { ...tracked, closedMs: tracked.closedMs, incident: inFull(tracked.incident) },
+      ]),
+    ),
     topology: { edges: new Map(core.edges.map((edge) => [edgeKey(edge.caller, edge.callee), edge])), services: new Map(core.services) },
     history: { windows: blocks.slice(1).map(decodeWindow), seen: new Map(core.seen) },
   }
@@ -90,8 +100,23 @@ type CallRow = [string, string, boolean, number, number, number, number]
 function encodeWindow(window: FlowWindow): Uint8Array {
   let bytes = encodedWindows.get(window)
   if (bytes === undefined) {
-    const services = [...window.services.values()].map((w): ServiceRow => [w.service, w.requests, w.errors, w.errorsStarted, w.durationMs, w.selfMs])
-    const calls = [...window.calls.values()].map((w): CallRow => [w.caller, w.callee, w.inferred, w.calls, w.errors, w.clientMs, w.serverMs])
+    const services = [...window.services.values()].map((w): ServiceRow => [
+      w.service,
+      w.requests,
+      w.errors,
+      w.errorsStarted,
+      w.durationMs,
+      w.selfMs,
+    ])
+    const calls = [...window.calls.values()].map((w): CallRow => [
+      w.caller,
+      w.callee,
+      w.inferred,
+      w.calls,
+      w.errors,
+      w.clientMs,
+      w.serverMs,
+    ])
     bytes = deflate([window.startMs, window.endMs, services, calls])
     encodedWindows.set(window, bytes)
   }
@@ -121,7 +146,19 @@ function decodeWindow(bytes: Uint8Array): FlowWindow {
 }
 
 /** JSON leaves out what is undefined; written out, so that keys are in the order they had. */
-function inFull({ id, title, severity, status, services, impact, causes, openedMs, acknowledgedMs, resolvedMs, updatedMs }: Incident): Incident {
+function inFull({
+  id,
+  title,
+  severity,
+  status,
+  services,
+  impact,
+  causes,
+  openedMs,
+  acknowledgedMs,
+  resolvedMs,
+  updatedMs,
+}: Incident): Incident {
   return { id, title, severity, status, services, impact, causes, openedMs, acknowledgedMs, resolvedMs, updatedMs }
 }
 

@@ -44,6 +44,8 @@ export interface TrackedIncident {
   readonly standing: boolean
   /** How often symptoms came back after they were thought gone. */
   readonly returns: number
+  /** One around the same services that was resolved not long before this one opened. */
+  readonly previous: { readonly cause: string; readonly returns: number } | null
   readonly changeIds: readonly string[]
   readonly listedAnomalies: number
   /** Something was learnt since the causes were weighed. */
@@ -53,6 +55,11 @@ export interface TrackedIncident {
   /** Event time of the step it was closed in. */
   readonly closedMs: number | undefined
   readonly closedBy: '' | 'recovery' | 'person'
+}
+
+/** How often it came back, counting its earlier lives when they had the same cause. */
+export function returnsOf({ returns, previous, announcedCause }: TrackedIncident): number {
+  return returns + (previous !== null && previous.cause === announcedCause ? previous.returns + 1 : 0)
 }
 
 /** A finding that waits for now to come as far as `dueMs`. */

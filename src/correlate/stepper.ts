@@ -17,7 +17,12 @@ export interface Arrival {
   readonly finding: Finding
 }
 
-export function collect(state: State, arrivals: readonly Arrival[], actions: readonly PersonAction[], config: CorrelateConfig): { state: State; effects: Effects } {
+export function collect(
+  state: State,
+  arrivals: readonly Arrival[],
+  actions: readonly PersonAction[],
+  config: CorrelateConfig,
+): { state: State; effects: Effects } {
   let effects = noEffects
   let next = state
   if (actions.length > 0) ({ state: next, effects } = reduce(next, actions, next.nowMs, config))

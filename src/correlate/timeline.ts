@@ -7,7 +7,10 @@ import { clip, formatDuration, named } from './wording.ts'
 
 /** Named after what opened it and when: replayed, the same thing opens the same incident; an alert that fires again opens another. */
 export function incidentId(openedBy: string, openedMs: number): string {
-  return createHash('sha256').update(JSON.stringify(['incident', openedBy, openedMs])).digest('hex').slice(0, 20)
+  return createHash('sha256')
+    .update(JSON.stringify(['incident', openedBy, openedMs]))
+    .digest('hex')
+    .slice(0, 20)
 }
 
 function entry(incidentId: string, kind: TimelineKind, atMs: number, service: string, text: string, ref: string): TimelineEntry {
@@ -51,11 +54,25 @@ export function changeText(change: Change): string {
 export function causeEntry(incident: string, cause: Cause, atMs: number): TimelineEntry {
   const strongest = cause.evidence[0]
   const why = strongest === undefined ? '' : `: ${strongest.text}`
-  return entry(incident, 'cause', atMs, cause.service, `Probable cause: ${named(cause.service)} (${Math.round(cause.probability * 100)} %)${why}`, cause.service)
+  return entry(
+    incident,
+    'cause',
+    atMs,
+    cause.service,
+    `Probable cause: ${named(cause.service)} (${Math.round(cause.probability * 100)} %)${why}`,
+    cause.service,
+  )
 }
 
 export function severityEntry(before: Incident, after: Incident, atMs: number): TimelineEntry {
-  return entry(after.id, 'severity', atMs, after.services[0] ?? '', `Severity raised from ${before.severity} to ${after.severity}: ${after.title}`, after.severity)
+  return entry(
+    after.id,
+    'severity',
+    atMs,
+    after.services[0] ?? '',
+    `Severity raised from ${before.severity} to ${after.severity}: ${after.title}`,
+    after.severity,
+  )
 }
 
 export function resolvedEntry(incident: Incident, atMs: number, quietMs: number): TimelineEntry {

@@ -19,6 +19,9 @@ interface Felt {
   readonly severity: Severity
   readonly isEntry: boolean
   readonly isAlert: boolean
+  /** About all that the service does, not one operation. */
+  readonly isWide: boolean
+  readonly symptom: string
   readonly score: number
   readonly id: string
   readonly text: string
@@ -31,12 +34,33 @@ export function impressionOf(anomalies: readonly Anomaly[], alerts: readonly Ale
     if (!anomaly.impact) continue
     const isEntry = graph.isEntry(anomaly.service)
     const score = Number.isFinite(anomaly.score) ? anomaly.score : 0
-    felt.push({ service: anomaly.service, severity: severityOfAnomaly(anomaly, isEntry), isEntry, isAlert: false, score, id: anomaly.id, text: symptomText(anomaly) })
+    felt.push({
+      service: anomaly.service,
+      severity: severityOfAnomaly(anomaly, isEntry),
+      isEntry,
+      isAlert: false,
+      isWide: operationOf(anomaly) === '',
+      symptom: anomaly.symptom,
+      score,
+      id: anomaly.id,
+      text: symptomText(anomaly, operationOf(anomaly)),
+    })
   }
   for (const alert of alerts) {
     if (!alertPages(alert)) continue
     const text = clip(alert.summary === '' ? alert.name : alert.summary, 140)
-    felt.push({ service: alert.service, severity: alert.severity, isEntry: graph.isEntry(alert.service), isAlert: true, score: 0, id: alert.id, text })
+    const isEntry = graph.isEntry(alert.service)
+    felt.push({
+      service: alert.service,
+      severity: alert.severity,
+      isEntry,
+      isAlert: true,
+      isWide: true,
+      symptom: 'alert',
+      score: 0,
+      id: alert.id,
+      text,
+    })
   }
   felt.sort(worstFirst)
   const worst = felt[0]
@@ -56,6 +80,7 @@ function worstFirst(a: Felt, b: Felt): number {
     severityRank(b.severity) - severityRank(a.severity) ||
     Number(b.isEntry) - Number(a.isEntry) ||
     Number(a.isAlert) - Number(b.isAlert) ||
+    Number(b.isWide) - Number(a.isWide) ||
     b.score - a.score ||
     (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
   )
@@ -66,26 +91,39 @@ function titled(felt: Felt): string {
 }
 
 function impactText(felt: readonly Felt[], worst: Felt, services: readonly string[]): string {
-  const who = worst.isEntry ? `Users of ${named(worst.service)} feel it` : worst.service === '' ? 'An alert says so' : `Callers of ${named(worst.service)} feel it`
-  const alsoHere = felt.find((one) => one.service === worst.service && !one.isAlert && one.text !== worst.text)
+  const who = worst.isEntry
+    ? `Users of ${named(worst.service)} feel it`
+    : worst.service === ''
+      ? 'An alert says so'
+      : `Callers of ${named(worst.service)} feel it`
+  const alsoHere = felt.find((one) => one.service === worst.service && !one.isAlert && one.symptom !== worst.symptom)
   const others = services.filter((service) => service !== worst.service)
   const also = others.length === 0 ? '' : ` Also affected: ${listed(others, 5)}.`
   return `${who}: ${worst.text}${alsoHere === undefined ? '' : `; ${alsoHere.text}`}.${also}`
 }
 
-/** `38 % of requests fail (normally 0.2 %)`, `p95 latency 1.9 s (normally 85 ms)`. */
-export function symptomText(anomaly: Anomaly): string {
+const MEASURE = / (error ratio|latency p\d{2,3})$/i
+
+/** Which of a service's requests it is about: '' for all of them, or when its subject does not say. */
+function operationOf(anomaly: Anomaly): string {
+  const operation = MEASURE.test(anomaly.subject) ? anomaly.subject.replace(MEASURE, '') : ''
+  return operation === 'all requests' ? '' : clip(operation, 80)
+}
+
+/** `38 % of requests fail (normally 0.2 %)`, `p95 latency of GET /cart 1.9 s (normally 85 ms)`. */
+export function symptomText(anomaly: Anomaly, operation = ''): string {
   const share = failingShare(anomaly, anomaly.observed)
   if (share !== undefined) {
     const normally = failingShare(anomaly, anomaly.expected)
-    return `${formatPercent(share)} of requests fail${normally === undefined ? '' : ` (normally ${formatPercent(normally)})`}`
+    const what = operation === '' ? 'requests' : `${operation} requests`
+    return `${formatPercent(share)} of ${what} fail${normally === undefined ? '' : ` (normally ${formatPercent(normally)})`}`
   }
   const ms = latencyMs(anomaly, anomaly.observed)
   if (ms !== undefined) {
     const quantile = /\bp\d{2,3}\b/i.exec(anomaly.subject)?.[0].toLowerCase()
     const normally = latencyMs(anomaly, anomaly.expected)
     const usual = normally === undefined ? '' : ` (normally ${formatDuration(normally)})`
-    return `${quantile === undefined ? '' : `${quantile} `}latency ${formatDuration(ms)}${usual}`
+    return `${quantile === undefined ? '' : `${quantile} `}latency${operation === '' ? '' : ` of ${operation}`} ${formatDuration(ms)}${usual}`
   }
   const usual = Number.isFinite(anomaly.expected) ? ` (normally ${formatValue(anomaly.expected, anomaly.unit)})` : ''
   return `${clip(anomaly.subject, 100)} ${formatValue(anomaly.observed, anomaly.unit)}${usual}`
@@ -95,5 +133,5 @@ export function symptomText(anomaly: Anomaly): string {
 export function anomalyText(anomaly: Anomaly): string {
   const told = anomaly.impact ? '' : clip(anomaly.evidence[0] ?? '', 300)
   // The measure is in the sentence that follows.
-  return told === '' ? `${clip(anomaly.subject.replace(/ (error ratio|latency p\d+)$/i, ''), 120)}: ${symptomText(anomaly)}` : told
+  return told === '' ? `${clip(anomaly.subject.replace(MEASURE, ''), 120)}: ${symptomText(anomaly)}` : told
 }

@@ -30,7 +30,12 @@ export function edgeKey(caller: string, callee: string): string {
 }
 
 /** Adds the calls of the flows and forgets what has faded. Order of the flows does not matter for what is known, only sums. */
-export function learn(topology: Topology, flows: readonly Flow[], nowMs: number, settings: { halfLifeMs: number; maxEdges: number }): Topology {
+export function learn(
+  topology: Topology,
+  flows: readonly Flow[],
+  nowMs: number,
+  settings: { halfLifeMs: number; maxEdges: number },
+): Topology {
   if (flows.length === 0) return topology
   const faded = (edge: Edge) => edge.weight * 2 ** -(Math.max(0, nowMs - edge.lastMs) / settings.halfLifeMs)
   const edges = new Map(topology.edges)

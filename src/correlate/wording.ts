@@ -4,14 +4,18 @@
  */
 import type { Anomaly } from '../model.ts'
 
-/** Two significant digits below 10, three above; whole numbers from 100 on, with thousands separated. */
+/** Two significant digits, whole numbers from 100 on, with thousands separated. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return 'unknown'
   const size = Math.abs(value)
   if (size >= 100) return groupThousands(Math.round(value))
   if (size === 0) return '0'
-  const digits = Number(value.toPrecision(size < 10 ? 2 : 3))
-  return size < 1e-4 ? value.toExponential(1) : String(digits)
+  return size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(2)))
+}
+
+/** Something that comes in whole pieces. */
+export function formatCount(count: number): string {
+  return Number.isFinite(count) ? groupThousands(Math.round(count)) : 'unknown'
 }
 
 export function formatPercent(share: number): string {
@@ -67,9 +71,14 @@ const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
 
 /** One line of at most `maxChars` characters. Cut by code point, so that no half of a pair is left. */
 export function clip(text: string, maxChars: number): string {
-  const line = text.slice(0, 4 * maxChars).replace(CONTROL, ' ').trim()
+  const line = text
+    .slice(0, 4 * maxChars)
+    .replace(CONTROL, ' ')
+    .trim()
   if (line.length <= maxChars) return line
-  return `${[...line].slice(0, maxChars - 1).join('')}…`
+  return `${Array.from(line)
+    .slice(0, maxChars - 1)
+    .join('')}…`
 }
 
 /** A service's name inside a sentence. */

@@ -26,7 +26,13 @@ export const spansConfig = z.strictObject({
     .describe('Standard deviations (of the logarithm) above its level from which p95 or the median is anomalous.'),
   latencyMinRatio: z.number().min(1.01).default(1.5).describe('A latency below this multiple of what was expected is not anomalous.'),
   latencyMinIncreaseMs: z.number().min(0).default(10).describe('Nor is one that grew by less than this.'),
-  latencySurprise: z.number().positive().default(4).describe('Surprise of the number of slow requests, as −log10 of its probability, from which a p95 is anomalous: two of thirty are not.'),
+  latencySurprise: z
+    .number()
+    .positive()
+    .default(4)
+    .describe(
+      'Surprise of the number of slow requests, as −log10 of its probability, from which a p95 is anomalous: two of thirty are not.',
+    ),
   longPollMs: z
     .number()
     .min(100)

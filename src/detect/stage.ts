@@ -93,7 +93,7 @@ class DetectStage implements BatchHandler {
       this.#look(batch, record, owned, findings)
       owned.next = record.offset + 1
     }
-    if (findings.length > 0) owned.findings.push(...recordsOf(findings))
+    if (findings.length > 0) owned.findings.push(...recordsOf(findings, batch.partition))
     await this.#publish(owned, signal)
     if (owned.nowMs - owned.savedAtMs >= this.#options.config.checkpointMs) await this.#save(batch.partition, owned)
   }
@@ -185,12 +185,14 @@ class DetectStage implements BatchHandler {
   }
 }
 
-/** One record; more only where it would be too large for a broker. */
-function recordsOf(findings: readonly Finding[]): OutRecord[] {
+/** One record; more only where it would be too large for a broker. Says which telemetry partition it comes from. */
+function recordsOf(findings: readonly Finding[], partition: number): OutRecord[] {
   const value = encodeFindings(findings)
-  if (value.length <= MAX_RECORD_BYTES || findings.length === 1) return [{ partition: 0, value }]
+  if (value.length <= MAX_RECORD_BYTES || findings.length === 1) {
+    return [{ partition: 0, value, headers: { partition: String(partition) } }]
+  }
   const half = findings.length >> 1
-  return [...recordsOf(findings.slice(0, half)), ...recordsOf(findings.slice(half))]
+  return [...recordsOf(findings.slice(0, half), partition), ...recordsOf(findings.slice(half), partition)]
 }
 
 function happenings(telemetry: Telemetry) {

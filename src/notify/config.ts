@@ -9,9 +9,19 @@ const channels = Object.fromEntries(Object.entries(kinds).map(([name, kind]) => 
 const deliveryConfig = z
   .strictObject({
     sendTimeoutMs: z.int().min(1000).max(300_000).default(30_000).describe('Longest one notice may take, however many requests it needs'),
-    leaseMs: z.int().min(2000).max(3_600_000).default(90_000).describe('After this long without an outcome another process takes a notice over'),
+    leaseMs: z
+      .int()
+      .min(2000)
+      .max(3_600_000)
+      .default(90_000)
+      .describe('After this long without an outcome another process takes a notice over'),
     pollMs: z.int().min(50).max(60_000).default(1000).describe('How often to look for notices whose next try is due'),
-    maxAttempts: z.int().min(1).max(10_000).default(60).describe('Give a notice up after this many tries; pauses double up to 5 minutes, so 60 are about 4.5 hours'),
+    maxAttempts: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(60)
+      .describe('Give a notice up after this many tries; pauses double up to 5 minutes, so 60 are about 4.5 hours'),
   })
   .refine(({ leaseMs, sendTimeoutMs }) => leaseMs >= sendTimeoutMs + 1000, {
     path: ['leaseMs'],

@@ -45,7 +45,9 @@ function render(parts: readonly Part[], flavor: Flavor): unknown {
   const said = parts.filter((part) => part.text !== '')
   if (flavor === 'datacenter') {
     return said
-      .map(({ text, list = [], link }) => (link === undefined ? [escapeWiki(text), ...list.map((item) => `* ${escapeWiki(item)}`)].join('\n') : `[${text}|${link}]`))
+      .map(({ text, list = [], link }) =>
+        link === undefined ? [escapeWiki(text), ...list.map((item) => `* ${escapeWiki(item)}`)].join('\n') : `[${text}|${link}]`,
+      )
       .join('\n\n')
   }
   const paragraph = ({ text, link }: Part) => ({
@@ -53,7 +55,8 @@ function render(parts: readonly Part[], flavor: Flavor): unknown {
     content: [{ type: 'text', text, ...(link !== undefined && { marks: [{ type: 'link', attrs: { href: link } }] }) }],
   })
   // A text node must not be empty.
-  const items = (list: readonly string[] = []) => list.filter((text) => text !== '').map((text) => ({ type: 'listItem', content: [paragraph({ text })] }))
+  const items = (list: readonly string[] = []) =>
+    list.filter((text) => text !== '').map((text) => ({ type: 'listItem', content: [paragraph({ text })] }))
   return {
     type: 'doc',
     version: 1,

@@ -17,14 +17,28 @@ import { minSeveritySchema } from './reason.ts'
 const config = z
   .strictObject({
     url: z.url({ protocol: /^https?$/ }).describe('Base URL: https://NAME.atlassian.net, or that of the Data Center instance'),
-    flavor: z.enum(['cloud', 'datacenter']).default('cloud').describe('cloud: REST v3, email and API token; datacenter: REST v2, personal access token'),
+    flavor: z
+      .enum(['cloud', 'datacenter'])
+      .default('cloud')
+      .describe('cloud: REST v3, email and API token; datacenter: REST v2, personal access token'),
     email: z.string().default('').describe('Account of the API token; Cloud only'),
     token: z.string().min(1).describe('API token (Cloud) or personal access token (Data Center); keep it out of the file: ${JIRA_TOKEN}'),
-    project: z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the key of a project, as OPS').describe('Key of the project'),
+    project: z
+      .string()
+      .regex(/^[A-Z][A-Z0-9_]*$/, 'must be the key of a project, as OPS')
+      .describe('Key of the project'),
     issueType: z.string().min(1).default('Task').describe('Type of the issues, by name'),
     labels: z.array(z.string().regex(/^\S+$/, 'must not contain spaces')).max(20).default([]).describe('Labels to add'),
-    resolveTransition: z.string().default('').describe('Name of the transition, or of the status it leads to, when the incident is resolved; empty: only a comment'),
-    settleMs: z.int().min(0).max(20_000).default(5000).describe('After a failed attempt: how long to search for the issue it may have made before making another'),
+    resolveTransition: z
+      .string()
+      .default('')
+      .describe('Name of the transition, or of the status it leads to, when the incident is resolved; empty: only a comment'),
+    settleMs: z
+      .int()
+      .min(0)
+      .max(20_000)
+      .default(5000)
+      .describe('After a failed attempt: how long to search for the issue it may have made before making another'),
     minSeverity: minSeveritySchema('error'),
     timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
   })
@@ -79,7 +93,9 @@ class JiraNotifier {
     if (key === '') {
       // Nobody needs a ticket of what was never ticketed and is over.
       if (notice.kind === 'resolved') return {}
-      const { key: created } = createAnswer.parse(await this.#call('POST', '/issue', signal, issueOf(this.#settings, this.#context, notice)))
+      const { key: created } = createAnswer.parse(
+        await this.#call('POST', '/issue', signal, issueOf(this.#settings, this.#context, notice)),
+      )
       return { externalId: created }
     }
     if (notice.kind !== 'opened') await this.#comment(notice, key, signal)
@@ -126,7 +142,8 @@ class JiraNotifier {
   async #call(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: object): Promise<unknown> {
     const headers = { authorization: this.#authorization, ...(body && { 'content-type': 'application/json' }) }
     const response = await this.#http.send({ method, url: this.#root + path, headers, ...(body && { body: JSON.stringify(body) }) }, signal)
-    if (response.status < 200 || response.status >= 300) throw this.#http.refusal(`Jira (${method} ${path.split('?')[0]})`, response, errorsIn(response))
+    if (response.status < 200 || response.status >= 300)
+      throw this.#http.refusal(`Jira (${method} ${path.split('?')[0]})`, response, errorsIn(response))
     return parseJson(response.text) ?? {}
   }
 }

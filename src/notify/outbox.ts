@@ -186,7 +186,8 @@ class Lane {
     if (outcome instanceof PermanentError || notice.attempts + 1 >= config.delivery.maxAttempts) {
       await db.transaction(async (tx) => {
         const ours = await settleDead(tx, { owner, id, error })
-        if (ours) await addTimeline(tx, [entryOf(notice, `${id}:dead`, `Could not tell ${this.name} (${kind}): ${clip(plain(error), 300)}`)])
+        if (ours)
+          await addTimeline(tx, [entryOf(notice, `${id}:dead`, `Could not tell ${this.name} (${kind}): ${clip(plain(error), 300)}`)])
       })
       this.#news.dead(labels, { ...fields, error })
       return
@@ -221,9 +222,19 @@ function happenings(telemetry: Telemetry): News {
   const labels = ['channel', 'kind'] as const
   return {
     sent: telemetry.happening({ name: 'notice_sent', help: 'A notice was delivered', level: 'info', labels }),
-    retried: telemetry.happening({ name: 'notice_retried', help: 'A notice could not be delivered and will be tried again', level: 'warn', labels }),
+    retried: telemetry.happening({
+      name: 'notice_retried',
+      help: 'A notice could not be delivered and will be tried again',
+      level: 'warn',
+      labels,
+    }),
     dead: telemetry.happening({ name: 'notice_dead', help: 'A notice was given up', level: 'error', labels }),
-    failed: telemetry.happening({ name: 'outbox_failed', help: 'The outbox could not be worked on; it goes on by itself', level: 'warn', labels: ['doing'] }),
+    failed: telemetry.happening({
+      name: 'outbox_failed',
+      help: 'The outbox could not be worked on; it goes on by itself',
+      level: 'warn',
+      labels: ['doing'],
+    }),
   }
 }
 

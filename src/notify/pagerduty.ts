@@ -13,8 +13,15 @@ import { minSeveritySchema } from './reason.ts'
 
 const config = z
   .strictObject({
-    routingKey: z.string().min(1).max(64).describe('Integration key of an "Events API v2" integration; keep it out of the file: ${PAGERDUTY_ROUTING_KEY}'),
-    url: z.url({ protocol: /^https?$/ }).default('https://events.pagerduty.com/v2/enqueue').describe('Where events go; https://events.eu.pagerduty.com/v2/enqueue in the EU'),
+    routingKey: z
+      .string()
+      .min(1)
+      .max(64)
+      .describe('Integration key of an "Events API v2" integration; keep it out of the file: ${PAGERDUTY_ROUTING_KEY}'),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .default('https://events.pagerduty.com/v2/enqueue')
+      .describe('Where events go; https://events.eu.pagerduty.com/v2/enqueue in the EU'),
     minSeverity: minSeveritySchema('error'),
     timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
   })
@@ -36,13 +43,18 @@ export const pagerdutyKind: NotifierKind<PagerDutyConfig> = {
     return {
       async send(notice, signal) {
         const body = JSON.stringify(eventOf(settings.routingKey, notice, context))
-        const response = await http.send({ method: 'POST', url: settings.url, headers: { 'content-type': 'application/json' }, body }, signal)
+        const response = await http.send(
+          { method: 'POST', url: settings.url, headers: { 'content-type': 'application/json' }, body },
+          signal,
+        )
         if (response.status >= 200 && response.status < 300) return { externalId: dedupKey(notice) }
         throw http.refusal('PagerDuty', response, errorsIn(response.text))
       },
     }
   },
-  preview: (settings, context, notice): Preview[] => [{ method: 'POST', url: settings.url, body: eventOf('(routing key)', notice, context) }],
+  preview: (settings, context, notice): Preview[] => [
+    { method: 'POST', url: settings.url, body: eventOf('(routing key)', notice, context) },
+  ],
 }
 
 function eventOf(routingKey: string, notice: Notice, { publicUrl }: NotifierContext): object {
@@ -78,7 +90,8 @@ function eventOf(routingKey: string, notice: Notice, { publicUrl }: NotifierCont
 }
 
 function dedupKey({ incident }: Notice): string {
-  if (incident.id.length > longestDedupKey) throw new PermanentError(`PagerDuty takes keys of ${longestDedupKey} characters, the incident's id has ${incident.id.length}`)
+  if (incident.id.length > longestDedupKey)
+    throw new PermanentError(`PagerDuty takes keys of ${longestDedupKey} characters, the incident's id has ${incident.id.length}`)
   return incident.id
 }
 

@@ -46,7 +46,8 @@ function register<Config extends ChannelConfig>(kind: NotifierKind<Config>): Reg
     config,
     channel: (given, isDryRun) => {
       const settings = config.parse(given)
-      const open = (context: NotifierContext) => (isDryRun && kind.preview ? dryRun(kind, settings, context) : kind.create(settings, context))
+      const open = (context: NotifierContext) =>
+        isDryRun && kind.preview ? dryRun(kind, settings, context) : kind.create(settings, context)
       return { name, concurrency, pages, tells, minSeverity: settings.minSeverity, open }
     },
   }

@@ -25,7 +25,8 @@ export function parentMessage(notice: Notice, publicUrl: string): SlackMessage {
     const lines = [`${i === 0 ? 'Probable cause' : 'Or'}: ${causeLine(cause)}`, ...cause.evidence.map((text) => `• ${text}`)]
     blocks.push({ type: 'section', text: plainText(lines.join('\n'), longest.section) })
   }
-  if (brief.services.length > 0) blocks.push({ type: 'context', elements: [plainText(`Services: ${brief.services.join(', ')}`, longest.section)] })
+  if (brief.services.length > 0)
+    blocks.push({ type: 'context', elements: [plainText(`Services: ${brief.services.join(', ')}`, longest.section)] })
   blocks.push({ type: 'context', elements: [{ type: 'mrkdwn', text: `<${brief.url}|Timeline and evidence> · ${stateOf(brief)}` }] })
   return { text: clip(escapeSlack(`${badge(brief)} ${summaryLine(brief)}`), longest.text), blocks }
 }

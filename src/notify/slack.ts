@@ -17,8 +17,14 @@ import { parentMessage, replyMessage } from './slack-message.ts'
 const config = z
   .strictObject({
     token: z.string().min(1).describe('Bot token (xoxb-…) with chat:write and channels:history; keep it out of the file: ${SLACK_TOKEN}'),
-    channel: z.string().regex(/^[A-Z0-9]{2,}$/, 'must be the id of a channel (C0123456789), not its name').describe('Id of the channel; the bot must be in it'),
-    apiUrl: z.url({ protocol: /^https?$/ }).default('https://slack.com/api/').describe("Where Slack's Web API is"),
+    channel: z
+      .string()
+      .regex(/^[A-Z0-9]{2,}$/, 'must be the id of a channel (C0123456789), not its name')
+      .describe('Id of the channel; the bot must be in it'),
+    apiUrl: z
+      .url({ protocol: /^https?$/ })
+      .default('https://slack.com/api/')
+      .describe("Where Slack's Web API is"),
     minSeverity: minSeveritySchema('warning'),
     timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
   })
@@ -29,7 +35,15 @@ const eventType = 'tocsin_notice'
 const pagesReadBack = 5
 
 /** Slack's word for "not our fault, try again"; whatever else it refuses stays refused. https://docs.slack.dev/reference/methods/chat.postMessage#errors */
-const passing = new Set(['internal_error', 'fatal_error', 'service_unavailable', 'ratelimited', 'rate_limited', 'request_timeout', 'team_added_to_org'])
+const passing = new Set([
+  'internal_error',
+  'fatal_error',
+  'service_unavailable',
+  'ratelimited',
+  'rate_limited',
+  'request_timeout',
+  'team_added_to_org',
+])
 
 export const slackKind: NotifierKind<SlackConfig> = {
   name: 'slack',
@@ -46,7 +60,9 @@ export const slackKind: NotifierKind<SlackConfig> = {
     const { ts } = parentOf(notice.externalId)
     const calls = [call('chat.update', { channel, ts, ...parent })]
     if (isReplied(notice)) {
-      calls.push(call('chat.postMessage', { ...outside, channel, thread_ts: ts, ...replyMessage(notice, publicUrl), metadata: metadataOf(notice) }))
+      calls.push(
+        call('chat.postMessage', { ...outside, channel, thread_ts: ts, ...replyMessage(notice, publicUrl), metadata: metadataOf(notice) }),
+      )
     }
     return calls
   },
@@ -96,7 +112,13 @@ class SlackNotifier {
     if (isReplied(notice)) {
       const posted = notice.attempts > 0 && (await this.#isReplyPosted(client, notice, channel, ts))
       if (!posted) {
-        await client.chat.postMessage({ ...outside, channel, thread_ts: ts, ...replyMessage(notice, this.#publicUrl), metadata: metadataOf(notice) })
+        await client.chat.postMessage({
+          ...outside,
+          channel,
+          thread_ts: ts,
+          ...replyMessage(notice, this.#publicUrl),
+          metadata: metadataOf(notice),
+        })
       }
     }
     return { externalId: notice.externalId }
@@ -116,7 +138,12 @@ class SlackNotifier {
   async #findPosted(client: WebClient, notice: Notice, channel: string): Promise<string | undefined> {
     let cursor: string | undefined
     for (let page = 0; page < pagesReadBack; page++) {
-      const answer = await client.conversations.history({ channel, include_all_metadata: true, limit: 100, ...(cursor !== undefined && { cursor }) })
+      const answer = await client.conversations.history({
+        channel,
+        include_all_metadata: true,
+        limit: 100,
+        ...(cursor !== undefined && { cursor }),
+      })
       const found = (answer.messages ?? []).find((message) => isOf(message, notice))
       if (found?.ts !== undefined) return found.ts
       cursor = answer.response_metadata?.next_cursor
@@ -177,7 +204,10 @@ function withSlash(url: string): string {
 function fetchThrough(http: Http, signal: AbortSignal): FetchFunction {
   return async (url, init) => {
     if (typeof init?.body !== 'string') throw new PermanentError('Files are not sent to Slack')
-    const { status, headers, text } = await http.send({ method: 'POST', url: String(url), headers: init.headers ?? {}, body: init.body }, signal)
+    const { status, headers, text } = await http.send(
+      { method: 'POST', url: String(url), headers: init.headers ?? {}, body: init.body },
+      signal,
+    )
     return {
       ok: status >= 200 && status < 300,
       status,

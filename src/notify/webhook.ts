@@ -19,8 +19,13 @@ const config = z
     secret: z
       .string()
       .min(1)
-      .refine((secret) => !secret.startsWith('whsec_') || secretBytes(secret).length >= 16, 'whsec_ must be followed by at least 16 bytes in base64')
-      .describe('Signs each notice: whsec_ and base64 as the specification has it, or any text, taken as its bytes; keep it out of the file'),
+      .refine(
+        (secret) => !secret.startsWith('whsec_') || secretBytes(secret).length >= 16,
+        'whsec_ must be followed by at least 16 bytes in base64',
+      )
+      .describe(
+        'Signs each notice: whsec_ and base64 as the specification has it, or any text, taken as its bytes; keep it out of the file',
+      ),
     minSeverity: minSeveritySchema('info'),
     timeoutMs: z.int().min(100).max(60_000).default(10_000).describe('Longest wait for an answer'),
   })

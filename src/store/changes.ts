@@ -15,6 +15,9 @@ export async function saveChanges(q: Queryable, changes: readonly Change[]): Pro
 
 /** From `fromMs` up to and without `toMs`, by time, then id. */
 export async function readChanges(q: Queryable, fromMs: number, toMs: number): Promise<Change[]> {
-  const rows = await q.query<{ body: Change }>('select body from changes where at_ms >= $1 and at_ms < $2 order by at_ms, id', [fromMs, toMs])
+  const rows = await q.query<{ body: Change }>('select body from changes where at_ms >= $1 and at_ms < $2 order by at_ms, id', [
+    fromMs,
+    toMs,
+  ])
   return rows.map((row) => row.body)
 }

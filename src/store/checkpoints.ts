@@ -31,19 +31,14 @@ export async function saveCheckpoint(
 ): Promise<void> {
   const written =
     expectedOffset === undefined
-      ? await q.query('insert into checkpoints (role, partition, next_offset, state) values ($1, $2, $3, $4) on conflict do nothing returning 1', [
-          role,
-          partition,
-          offset,
-          state,
-        ])
-      : await q.query('update checkpoints set next_offset = $4, state = $5 where role = $1 and partition = $2 and next_offset = $3 returning 1', [
-          role,
-          partition,
-          expectedOffset,
-          offset,
-          state,
-        ])
+      ? await q.query(
+          'insert into checkpoints (role, partition, next_offset, state) values ($1, $2, $3, $4) on conflict do nothing returning 1',
+          [role, partition, offset, state],
+        )
+      : await q.query(
+          'update checkpoints set next_offset = $4, state = $5 where role = $1 and partition = $2 and next_offset = $3 returning 1',
+          [role, partition, expectedOffset, offset, state],
+        )
   if (written.length === 0) {
     throw new FencedError(
       `The checkpoint of ${role}, partition ${partition}, is no longer at ${expectedOffset ?? 'its beginning'}: another process has moved it on.`,

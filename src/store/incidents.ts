@@ -51,7 +51,10 @@ export async function saveIncidents(q: Queryable, incidents: readonly Incident[]
 }
 
 /** Unresolved ones first, then the newest. */
-export async function listIncidents(q: Queryable, { status, limit }: { status: 'open' | 'resolved' | 'all'; limit: number }): Promise<Incident[]> {
+export async function listIncidents(
+  q: Queryable,
+  { status, limit }: { status: 'open' | 'resolved' | 'all'; limit: number },
+): Promise<Incident[]> {
   const where = { open: `where status <> 'resolved'`, resolved: `where status = 'resolved'`, all: '' }[status]
   const rows = await q.query<IncidentRow>(
     `select ${columns} from incidents ${where} order by (status = 'resolved'), opened_ms desc, id limit $1`,

@@ -48,8 +48,14 @@ export async function migrate(db: Db, migrations?: readonly Migration[]): Promis
     const checksums = new Map(known.map((m) => [m.name, m.checksum]))
     for (const { name, checksum } of applied) {
       const ours = checksums.get(name)
-      if (ours === undefined) throw new Error(`The database has the migration ${name}, which this version does not know: it was used by a newer Tocsin. Start that version, or use another database.`)
-      if (ours !== checksum) throw new Error(`The migration ${name} was changed after it had been applied to this database. Restore the file and put the change into a new one.`)
+      if (ours === undefined)
+        throw new Error(
+          `The database has the migration ${name}, which this version does not know: it was used by a newer Tocsin. Start that version, or use another database.`,
+        )
+      if (ours !== checksum)
+        throw new Error(
+          `The migration ${name} was changed after it had been applied to this database. Restore the file and put the change into a new one.`,
+        )
     }
     const done = new Set(applied.map((row) => row.name))
     const missing = known.filter((m) => !done.has(m.name))

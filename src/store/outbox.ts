@@ -81,7 +81,10 @@ export async function claimNotices(db: Queryable, { owner, leaseMs, limit, chann
 }
 
 /** The three ways a claim ends; each answers false, and changes nothing, when the lease has gone to somebody else. */
-export async function settleSent(q: Queryable, { owner, id, externalId }: { owner: string; id: string; externalId?: string | undefined }): Promise<boolean> {
+export async function settleSent(
+  q: Queryable,
+  { owner, id, externalId }: { owner: string; id: string; externalId?: string | undefined },
+): Promise<boolean> {
   const rows = await q.query(
     `with settled as (
        update outbox set status = 'sent', lease_owner = null, lease_until = null, last_error = '', settled_at = now()

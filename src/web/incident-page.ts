@@ -55,9 +55,7 @@ export function incidentPage(frame: Frame, file: CaseFile, note?: Note): string 
         </nav>
       </div>
       <div class="columns">
-        <div class="column">
-          ${causeView(incident.causes, links)} ${signalView({ ranked, onsetMs: onset, nowMs: frame.nowMs, changesMs })}
-        </div>
+        <div class="column">${causeView(incident.causes, links)} ${signalView({ ranked, nowMs: frame.nowMs, changesMs })}</div>
         <div class="column">
           ${services(incident)} ${timelineView(file, onset, links)}
           <p class="quiet">

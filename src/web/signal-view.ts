@@ -32,7 +32,6 @@ export function linkable(ranked: readonly Anomaly[]): ReadonlySet<string> {
 
 export interface SignalView {
   readonly ranked: readonly Anomaly[]
-  readonly onsetMs: number
   readonly nowMs: number
   /** When something was changed: a line in every chart. */
   readonly changesMs: readonly number[]

@@ -23,7 +23,11 @@ type Role = 'ingest' | 'detect' | 'correlate' | 'notify' | 'web'
 
 const WARM_UP_MS = 75_000
 
-requireOrSkip('kafka', 'postgres', 'prometheus')('an outage in live traffic, a process per role', () => {
+requireOrSkip(
+  'kafka',
+  'postgres',
+  'prometheus',
+)('an outage in live traffic, a process per role', () => {
   const cleanup: AsyncDisposable[] = []
   const processes = new Map<Role, RunningTocsin>()
   const ports = new Map<Role, number>()
@@ -139,7 +143,11 @@ requireOrSkip('kafka', 'postgres', 'prometheus')('an outage in live traffic, a p
     await processes.get('notify')!.kill()
     await start('notify')
     await eventually('payments as the first cause', async () => (await incidents())[0]?.causes[0]?.service === 'payments', 90_000)
-    await eventually('the message and the ticket', () => slack.parents().length > before.messages && jira.issues.length > before.tickets, 60_000)
+    await eventually(
+      'the message and the ticket',
+      () => slack.parents().length > before.messages && jira.issues.length > before.tickets,
+      60_000,
+    )
     await shop.clear('bad-deploy')
     await eventually('the incident to be resolved', async () => (await incidents()).every(({ status }) => status === 'resolved'), 180_000)
     await eventually('the page to be resolved', () => pagerduty.incidents().every(({ status }) => status === 'resolved'), 30_000)

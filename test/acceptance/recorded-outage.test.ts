@@ -62,21 +62,24 @@ describe('the recorded outage', () => {
     expect(first.incidents).toHaveLength(labels.faults.length)
   })
 
-  it.each(labels.faults.map((fault) => [fault.name, fault] as const))('finds %s in time, with its cause first, and sees it end', (_, fault) => {
-    const [from, to] = [Date.parse(fault.from), Date.parse(fault.to)]
-    const incident = first.incidents.find(({ openedAt }) => Date.parse(openedAt!) >= from && Date.parse(openedAt!) < to)
-    expect(incident, `no incident opened between ${fault.from} and ${fault.to}`).toBeDefined()
-    expect(Date.parse(incident!.openedAt!) - from).toBeLessThan(60_000)
-    expect(incident!.causes[0]!.service).toBe(fault.root.database?.system ?? fault.root.service)
-    if (fault.change !== undefined) {
-      const evidence = incident!.causes[0]!.evidence.find(({ kind }) => kind === 'change')
-      expect(evidence?.text).toContain(fault.change.version)
-    }
-    expect(incident!.services).toContain('gateway')
-    expect(incident!.resolvedAt, 'it never ended').not.toBeNull()
-    expect(Date.parse(incident!.resolvedAt!)).toBeGreaterThan(to)
-    expect(Date.parse(incident!.resolvedAt!) - to).toBeLessThan(360_000)
-  })
+  it.each(labels.faults.map((fault) => [fault.name, fault] as const))(
+    'finds %s in time, with its cause first, and sees it end',
+    (_, fault) => {
+      const [from, to] = [Date.parse(fault.from), Date.parse(fault.to)]
+      const incident = first.incidents.find(({ openedAt }) => Date.parse(openedAt!) >= from && Date.parse(openedAt!) < to)
+      expect(incident, `no incident opened between ${fault.from} and ${fault.to}`).toBeDefined()
+      expect(Date.parse(incident!.openedAt!) - from).toBeLessThan(60_000)
+      expect(incident!.causes[0]!.service).toBe(fault.root.database?.system ?? fault.root.service)
+      if (fault.change !== undefined) {
+        const evidence = incident!.causes[0]!.evidence.find(({ kind }) => kind === 'change')
+        expect(evidence?.text).toContain(fault.change.version)
+      }
+      expect(incident!.services).toContain('gateway')
+      expect(incident!.resolvedAt, 'it never ended').not.toBeNull()
+      expect(Date.parse(incident!.resolvedAt!)).toBeGreaterThan(to)
+      expect(Date.parse(incident!.resolvedAt!) - to).toBeLessThan(360_000)
+    },
+  )
 
   it('tells each channel of each incident once that it began and once that it is over', () => {
     for (const { id } of first.incidents) {

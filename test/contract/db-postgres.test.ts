@@ -71,7 +71,9 @@ requireOrSkip('postgres')('PostgreSQL', () => {
     await using db = await openPostgres({ url, poolSize: 3 })
     await Promise.all([1, 2, 3].map(() => db.query('select pg_sleep(0.01)')))
     await using admin = await openPostgres({ url, poolSize: 2 })
-    await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`)
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+    )
     // The first one may still be handed a connection that is just dying.
     await expect.poll(() => db.query('select 1 as one').catch(() => [])).toEqual([{ one: 1 }])
   })
@@ -94,7 +96,10 @@ requireOrSkip('postgres')('PostgreSQL', () => {
   test('of two transactions that deadlock both come through', async () => {
     const url = await server.newDatabase()
     await using db = await openPostgres({ url })
-    await saveIncidents(db, ['a', 'b'].map((id) => ({ ...incident, id })))
+    await saveIncidents(
+      db,
+      ['a', 'b'].map((id) => ({ ...incident, id })),
+    )
     let runs = 0
     const bothHaveOne = meeting(2)
     const cross = (first: string, second: string) =>

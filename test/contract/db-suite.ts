@@ -13,7 +13,16 @@ import { loadCheckpoint, saveCheckpoint } from '../../src/store/checkpoints.ts'
 import type { Db } from '../../src/store/db.ts'
 import { listIncidents, readIncident, saveIncidents } from '../../src/store/incidents.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { claimNotices, dueByChannel, enqueueNotices, hasWork, listNotices, settleDead, settleRetry, settleSent } from '../../src/store/outbox.ts'
+import {
+  claimNotices,
+  dueByChannel,
+  enqueueNotices,
+  hasWork,
+  listNotices,
+  settleDead,
+  settleRetry,
+  settleSent,
+} from '../../src/store/outbox.ts'
 import { addTimeline, readTimeline } from '../../src/store/timeline.ts'
 
 export interface DbUnderTest {
@@ -59,7 +68,15 @@ export const anomaly: Anomaly = {
 }
 
 export function notice(kind: PlannedNotice['kind'], more: Partial<PlannedNotice> = {}): PlannedNotice {
-  return { id: `${more.channel ?? 'pager'}-${kind}`, channel: 'pager', kind, reason: `because ${kind}`, atMs: incident.openedMs, incident, ...more }
+  return {
+    id: `${more.channel ?? 'pager'}-${kind}`,
+    channel: 'pager',
+    kind,
+    reason: `because ${kind}`,
+    atMs: incident.openedMs,
+    incident,
+    ...more,
+  }
 }
 
 const claim = { leaseMs: 60_000, limit: 10 }

@@ -55,8 +55,19 @@ describe('the traffic history', () => {
   })
 
   it('is bounded against made-up names', () => {
-    const services = Array.from({ length: 500 }, (_, i) => ({ service: `s${i}`, requests: 1, errors: 0, errorsStarted: 0, durationMs: 1, selfMs: 1 }))
-    const history = add(emptyHistory, [{ kind: 'flow', partition: 0, startMs: START_MS, endMs: START_MS + 10_000, services, calls: [] }], START_MS)
+    const services = Array.from({ length: 500 }, (_, i) => ({
+      service: `s${i}`,
+      requests: 1,
+      errors: 0,
+      errorsStarted: 0,
+      durationMs: 1,
+      selfMs: 1,
+    }))
+    const history = add(
+      emptyHistory,
+      [{ kind: 'flow', partition: 0, startMs: START_MS, endMs: START_MS + 10_000, services, calls: [] }],
+      START_MS,
+    )
     expect(history.windows[0]!.services.size).toBe(100)
   })
 })

@@ -6,7 +6,12 @@ import { emptyTopology, graphOf, learn } from '../../src/correlate/topology.ts'
 import { flow, MAILROOM, MINUTE, SECOND, START_MS } from '../support/findings.ts'
 
 const config = correlateConfig.parse({})
-const graph = graphOf(learn(emptyTopology, [flow(START_MS), flow(START_MS, {}, { stations: MAILROOM, entry: 'mailer' })], START_MS, { halfLifeMs: 3_600_000, maxEdges: 100 }))
+const graph = graphOf(
+  learn(emptyTopology, [flow(START_MS), flow(START_MS, {}, { stations: MAILROOM, entry: 'mailer' })], START_MS, {
+    halfLifeMs: 3_600_000,
+    maxEdges: 100,
+  }),
+)
 /** Felt from minute 20 to minute 25. */
 const span = { onsetMs: 20 * MINUTE, lastMs: 25 * MINUTE }
 
@@ -48,6 +53,8 @@ describe('an incident where no calls are known', () => {
     ['one that began later', 'worker', 24, false],
     ['itself, later', 'cron', 24, true],
   ])('%s', (_, service, startMin, expected) => {
-    expect(relation({ service, startMs: startMin * MINUTE, endMs: undefined }, span, reachOf(graph, ['cron'], 3), graph, config) > 0).toBe(expected)
+    expect(relation({ service, startMs: startMin * MINUTE, endMs: undefined }, span, reachOf(graph, ['cron'], 3), graph, config) > 0).toBe(
+      expected,
+    )
   })
 })

@@ -1,5 +1,5 @@
 /** What the reducer promises whatever it is fed: order does not matter, repetition does not matter, memory is bounded. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { correlateConfig } from '../../src/correlate/config.ts'
 import { reduce } from '../../src/correlate/incident.ts'
@@ -8,7 +8,21 @@ import { initialState, type Effects, type State } from '../../src/correlate/stat
 import { collect, type Arrival } from '../../src/correlate/stepper.ts'
 import type { Finding } from '../../src/model.ts'
 import { Correlator } from '../support/correlator.ts'
-import { alert, cpu, deploy, ended, errors, heardMs, latency, logBurst, MAILROOM, MINUTE, SECOND, START_MS, traffic } from '../support/findings.ts'
+import {
+  alert,
+  cpu,
+  deploy,
+  ended,
+  errors,
+  heardMs,
+  latency,
+  logBurst,
+  MAILROOM,
+  MINUTE,
+  SECOND,
+  START_MS,
+  traffic,
+} from '../support/findings.ts'
 
 const config = correlateConfig.parse({})
 const FAULT_MS = START_MS + 6 * MINUTE
@@ -19,12 +33,19 @@ function story(): Finding[][] {
   const both = (one: ReturnType<typeof errors>) => [one, ended(one, overMs)]
   return [
     [
-      ...traffic(START_MS, FAULT_MS), ...traffic(FAULT_MS, overMs, { postgresql: { calleeMs: 900 } }),
+      ...traffic(START_MS, FAULT_MS),
+      ...traffic(FAULT_MS, overMs, { postgresql: { calleeMs: 900 } }),
       ...[latency('gateway', FAULT_MS + 10 * SECOND), latency('inventory', FAULT_MS)].flatMap(both),
     ],
     [
       ...traffic(START_MS, overMs, {}, { stations: MAILROOM, entry: 'mailer', partition: 1 }),
-      ...[latency('catalog', FAULT_MS), latency('checkout', FAULT_MS), errors('mailer', FAULT_MS, 0.6), cpu('inventory', FAULT_MS - MINUTE), logBurst('checkout', FAULT_MS)].flatMap(both),
+      ...[
+        latency('catalog', FAULT_MS),
+        latency('checkout', FAULT_MS),
+        errors('mailer', FAULT_MS, 0.6),
+        cpu('inventory', FAULT_MS - MINUTE),
+        logBurst('checkout', FAULT_MS),
+      ].flatMap(both),
       deploy('catalog', FAULT_MS - 3 * MINUTE),
       alert('gateway', FAULT_MS + 30 * SECOND, { severity: 'critical' }),
     ],
@@ -46,7 +67,10 @@ function lanes(): Arrival[][] {
   })
 }
 
-function run(arrivals: readonly (readonly Arrival[])[], between: (state: State) => State = (state) => state): { state: State; effects: Effects[] } {
+function run(
+  arrivals: readonly (readonly Arrival[])[],
+  between: (state: State) => State = (state) => state,
+): { state: State; effects: Effects[] } {
   let state = initialState()
   const effects: Effects[] = []
   for (const batch of arrivals) {
@@ -82,7 +106,12 @@ function interleave(choices: readonly number[]): Arrival[] {
     at[lane] = 1
   }
   for (let n = 0; at.some((index, lane) => index < all[lane]!.length); n++) {
-    const open = all.map((_, lane) => lane).filter((lane) => at[lane]! < all[lane]!.length && ticks[lane]! <= Math.min(...ticks.filter((_, other) => at[other]! < all[other]!.length)) + 10)
+    const open = all
+      .map((_, lane) => lane)
+      .filter(
+        (lane) =>
+          at[lane]! < all[lane]!.length && ticks[lane]! <= Math.min(...ticks.filter((_, other) => at[other]! < all[other]!.length)) + 10,
+      )
     const lane = open[choices[n % choices.length]! % open.length]!
     const arrival = all[lane]![at[lane]!++]!
     if (arrival.finding.kind === 'progress') ticks[lane]!++
@@ -98,7 +127,9 @@ describe('the reducer', () => {
     const { transitions, timeline } = usual.effects[0]!
     expect(transitions.filter((one) => one.before === undefined)).toHaveLength(2)
     expect(transitions.filter((one) => one.after.status === 'resolved')).toHaveLength(2)
-    expect(new Set(timeline.map((entry) => entry.kind))).toEqual(new Set(['opened', 'anomaly', 'recovered', 'change', 'alert', 'alert-ended', 'cause', 'severity', 'resolved']))
+    expect(new Set(timeline.map((entry) => entry.kind))).toEqual(
+      new Set(['opened', 'anomaly', 'recovered', 'change', 'alert', 'alert-ended', 'cause', 'severity', 'resolved']),
+    )
   })
 
   it('gives the same effects to the byte in whatever order the partitions are heard', () => {
@@ -114,7 +145,12 @@ describe('the reducer', () => {
 
   it('does not care for the order within a step', () => {
     const quiet = reduce(initialState(), traffic(START_MS, FAULT_MS), FAULT_MS, config).state
-    const step: Finding[] = [...story().flat().filter((one) => one.kind !== 'flow'), ...traffic(FAULT_MS, FAULT_MS + MINUTE, { postgresql: { calleeMs: 900 } })]
+    const step: Finding[] = [
+      ...story()
+        .flat()
+        .filter((one) => one.kind !== 'flow'),
+      ...traffic(FAULT_MS, FAULT_MS + MINUTE, { postgresql: { calleeMs: 900 } }),
+    ]
     const straight = reduce(quiet, step, FAULT_MS + MINUTE, config)
     expect(straight.effects.incidents.length).toBeGreaterThan(0)
     fc.assert(
@@ -148,7 +184,10 @@ describe('the reducer', () => {
   it('replayed findings change nothing', () => {
     const again = collect(usual.state, interleave([0, 1]), [], config)
     expect(again.effects).toEqual({ incidents: [], transitions: [], timeline: [], anomalies: [], changes: [] })
-    const later: Arrival[] = [0, 1].map((partition) => ({ partition, finding: { kind: 'progress', partition, nowMs: usual.state.nowMs + MINUTE } }))
+    const later: Arrival[] = [0, 1].map((partition) => ({
+      partition,
+      finding: { kind: 'progress', partition, nowMs: usual.state.nowMs + MINUTE },
+    }))
     expect(collect(again.state, later, [], config).effects.transitions).toEqual([])
   })
 
@@ -166,7 +205,11 @@ describe('the reducer', () => {
     const storm: Finding[] = []
     for (let i = 0; i < 1000; i++) {
       const atMs = FAULT_MS + i * 100
-      storm.push(errors(`service-${i % 100}`, atMs, 0.3, { subject: `GET /${i} error ratio` }), alert(`service-${i}`, atMs), deploy(`service-${i}`, atMs))
+      storm.push(
+        errors(`service-${i % 100}`, atMs, 0.3, { subject: `GET /${i} error ratio` }),
+        alert(`service-${i}`, atMs),
+        deploy(`service-${i}`, atMs),
+      )
     }
     correlator.play(storm, FAULT_MS + 3 * MINUTE)
     expect(correlator.incidents).toHaveLength(5)
@@ -181,6 +224,8 @@ describe('the reducer', () => {
 
   it('forgets what is over', () => {
     const { state } = new Correlator().play(story().flat(), FAULT_MS + 4 * 60 * MINUTE)
-    expect([state.incidents.size, state.anomalies.size, state.alerts.size, state.changes.size, state.pending.length]).toEqual([0, 0, 0, 0, 0])
+    expect([state.incidents.size, state.anomalies.size, state.alerts.size, state.changes.size, state.pending.length]).toEqual([
+      0, 0, 0, 0, 0,
+    ])
   })
 })

@@ -107,8 +107,11 @@ function outage(): Finding[] {
   const overMs = FAULT_MS + 2 * MINUTE
   const symptoms = [errors('payments', FAULT_MS, 0.45), errors('checkout', FAULT_MS, 0.45), latency('gateway', FAULT_MS + 10 * SECOND, 400)]
   return [
-    ...traffic(START_MS, FAULT_MS), ...traffic(FAULT_MS, overMs, { payments: { failing: 0.45 } }), ...traffic(overMs, overMs + 5 * MINUTE),
-    ...symptoms.flatMap((one) => [one, ended(one, overMs)]), deploy('payments', FAULT_MS - 20 * SECOND),
+    ...traffic(START_MS, FAULT_MS),
+    ...traffic(FAULT_MS, overMs, { payments: { failing: 0.45 } }),
+    ...traffic(overMs, overMs + 5 * MINUTE),
+    ...symptoms.flatMap((one) => [one, ended(one, overMs)]),
+    deploy('payments', FAULT_MS - 20 * SECOND),
   ]
 }
 
@@ -131,7 +134,9 @@ describe('the correlate stage', () => {
     expect(incidents).toHaveLength(1)
     expect(incidents[0]).toMatchObject({ status: 'resolved', services: expect.arrayContaining(['payments', 'checkout', 'gateway']) })
     expect(incidents[0]!.causes[0]).toMatchObject({ service: 'payments' })
-    expect(new Set(timelines[0]!.map((entry) => entry.kind))).toEqual(new Set(['opened', 'anomaly', 'recovered', 'change', 'cause', 'resolved']))
+    expect(new Set(timelines[0]!.map((entry) => entry.kind))).toEqual(
+      new Set(['opened', 'anomaly', 'recovered', 'change', 'cause', 'resolved']),
+    )
     expect(anomalies[0]).toHaveLength(3)
     expect(notices.map((notice) => notice.kind).toSorted()).toEqual(['opened', 'resolved'])
     expect(changes).toHaveLength(1)
@@ -244,8 +249,19 @@ describe('the correlate stage', () => {
 
   it('keeps traffic in memory until time makes a step, and saves it when it stops', async () => {
     const stage = await start()
-    await stage.handle([encodeFindings([{ kind: 'progress', partition: 0, nowMs: START_MS }, { kind: 'progress', partition: 1, nowMs: START_MS }])], 0)
-    await stage.handle([encodeFindings([...traffic(START_MS, START_MS + 10 * SECOND), { kind: 'progress', partition: 0, nowMs: START_MS + 30 * SECOND }])], 1)
+    await stage.handle(
+      [
+        encodeFindings([
+          { kind: 'progress', partition: 0, nowMs: START_MS },
+          { kind: 'progress', partition: 1, nowMs: START_MS },
+        ]),
+      ],
+      0,
+    )
+    await stage.handle(
+      [encodeFindings([...traffic(START_MS, START_MS + 10 * SECOND), { kind: 'progress', partition: 0, nowMs: START_MS + 30 * SECOND }])],
+      1,
+    )
     expect((await loadCheckpoint(db, 'correlate', 0))!.offset).toBe(1)
     await stage.handle([encodeFindings([errors('checkout', START_MS)])], 2)
     expect((await loadCheckpoint(db, 'correlate', 0))!.offset, 'an anomaly is never only in memory').toBe(3)

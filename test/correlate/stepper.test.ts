@@ -9,7 +9,10 @@ import { deploy, errors, SECOND, START_MS } from '../support/findings.ts'
 const config = correlateConfig.parse({})
 
 const at = (seconds: number) => START_MS + seconds * SECOND
-const progress = (partition: number, seconds: number): Arrival => ({ partition, finding: { kind: 'progress', partition, nowMs: at(seconds) } })
+const progress = (partition: number, seconds: number): Arrival => ({
+  partition,
+  finding: { kind: 'progress', partition, nowMs: at(seconds) },
+})
 const from = (partition: number | undefined, finding: Finding): Arrival => ({ partition, finding })
 
 function steps(arrivals: readonly Arrival[], start: State = initialState()) {
@@ -31,7 +34,11 @@ describe('now', () => {
     ['two: the slower one', [progress(0, 0), progress(1, 0), progress(0, 5), progress(0, 10), progress(1, 5), progress(1, 10)], [0, 5, 10]],
     ['a grid of five seconds', [progress(0, 1), progress(0, 4), progress(0, 8), progress(0, 13)], [0, 5, 10]],
     ['never back', [progress(0, 10), progress(0, 5), progress(1, 5), progress(0, 15)], [10]],
-    ['one that is silent while others go on is left out after a minute', [progress(0, 0), progress(1, 0), progress(0, 60), progress(0, 65), progress(0, 70)], [0, 65, 70]],
+    [
+      'one that is silent while others go on is left out after a minute',
+      [progress(0, 0), progress(1, 0), progress(0, 60), progress(0, 65), progress(0, 70)],
+      [0, 65, 70],
+    ],
   ])('%s', (_, arrivals, expected) => {
     expect(steps(arrivals).nows).toEqual(expected)
   })
@@ -51,14 +58,25 @@ describe('a finding', () => {
   })
 
   it('from beyond all clocks is not waited for', () => {
-    const { state } = steps([progress(0, 0), from(0, deploy('checkout', at(9_999_999))), from(0, errors('checkout', at(0), 0.3, { atMs: at(9_999_999) })), progress(0, 5)])
+    const { state } = steps([
+      progress(0, 0),
+      from(0, deploy('checkout', at(9_999_999))),
+      from(0, errors('checkout', at(0), 0.3, { atMs: at(9_999_999) })),
+      progress(0, 5),
+    ])
     expect(state.pending).toEqual([])
     expect([state.changes.size, state.anomalies.size]).toEqual([1, 1])
   })
 
   it('does not wait when too many do', () => {
     const small = { ...config, limits: { ...config.limits, pending: 3 } }
-    const arrivals = [progress(0, 0), progress(1, 0), progress(0, 30), ...Array.from({ length: 4 }, (_, i) => from(0, errors(`s${i}`, at(20), 0.3, { atMs: at(25) }))), progress(0, 35)]
+    const arrivals = [
+      progress(0, 0),
+      progress(1, 0),
+      progress(0, 30),
+      ...Array.from({ length: 4 }, (_, i) => from(0, errors(`s${i}`, at(20), 0.3, { atMs: at(25) }))),
+      progress(0, 35),
+    ]
     const { state } = collect(initialState(), arrivals, [], small)
     expect(state.pending).toEqual([])
     expect(state.nowMs).toBe(at(35))

@@ -42,18 +42,30 @@ describe('what an incident is called', () => {
   })
 
   it('says who feels it and who else is affected, worst first', () => {
-    const impression = impressionOf([errors('payments', 0, 0.4), errors('gateway', 0, 0.13), errors('checkout', 0, 0.4, { score: 9 }), cpu('inventory', 0)], [], graph)
+    const impression = impressionOf(
+      [errors('payments', 0, 0.4), errors('gateway', 0, 0.13), errors('checkout', 0, 0.4, { score: 9 }), cpu('inventory', 0)],
+      [],
+      graph,
+    )
     expect(impression.services).toEqual(['gateway', 'checkout', 'payments'])
-    expect(impression.impact).toBe('Users of gateway feel it: 13 % of requests fail (normally 0.2 %). Also affected: checkout and payments.')
+    expect(impression.impact).toBe(
+      'Users of gateway feel it: 13 % of requests fail (normally 0.2 %). Also affected: checkout and payments.',
+    )
   })
 
   it('takes an alert’s word when there is nothing else', () => {
-    expect(impressionOf([], [alert('', 0, { summary: '', name: 'DiskFull', severity: 'error' })], graph)).toMatchObject({ title: 'DiskFull', severity: 'error', services: [] })
+    expect(impressionOf([], [alert('', 0, { summary: '', name: 'DiskFull', severity: 'error' })], graph)).toMatchObject({
+      title: 'DiskFull',
+      severity: 'error',
+      services: [],
+    })
   })
 
   it('lets unfelt anomalies speak for themselves', () => {
     expect(anomalyText(cpu('inventory', 0))).toBe('process_cpu_seconds_total rate was 0.97 cores, expected 0.2.')
-    expect(anomalyText(anomaly('a', 0, { impact: false, symptom: 'other', subject: 'queue', unit: 'bytes', observed: 5.1e8, expected: 1000 }))).toBe('queue: queue 510 MB (normally 1 kB)')
+    expect(
+      anomalyText(anomaly('a', 0, { impact: false, symptom: 'other', subject: 'queue', unit: 'bytes', observed: 5.1e8, expected: 1000 })),
+    ).toBe('queue: queue 510 MB (normally 1 kB)')
   })
 })
 
@@ -62,7 +74,7 @@ describe('numbers', () => {
     [formatNumber(1234567), '1,234,567'],
     [formatNumber(-1234), '-1,234'],
     [formatNumber(0.0123), '0.012'],
-    [formatNumber(12.345), '12.3'],
+    [formatNumber(12.345), '12'],
     [formatNumber(NaN), 'unknown'],
     [formatNumber(0.00000123), '1.2e-6'],
     [formatPercent(0.38), '38 %'],

@@ -17,7 +17,9 @@ describe('notify', () => {
   })
 
   test('each channel has its default threshold; those that wake people want impact', () => {
-    const described = channelsOf(notifyConfig.parse({ channels })).map(({ minSeverity, name, pages }) => `${name} ${minSeverity}${pages ? ' pages' : ''}`)
+    const described = channelsOf(notifyConfig.parse({ channels })).map(
+      ({ minSeverity, name, pages }) => `${name} ${minSeverity}${pages ? ' pages' : ''}`,
+    )
     expect(described).toEqual(['console info', 'pagerduty error pages', 'slack warning', 'jira error', 'webhook info'])
   })
 
@@ -28,7 +30,11 @@ describe('notify', () => {
     ['a missing key', { channels: { pagerduty: {} } }, 'channels.pagerduty.routingKey'],
     ['a URL that is none', { channels: { webhook: { ...channels.webhook, url: 'hooks.example' } } }, 'channels.webhook.url'],
     ['a URL of another kind', { channels: { webhook: { ...channels.webhook, url: 'file:///etc/passwd' } } }, 'channels.webhook.url'],
-    ['a signing secret that is too short', { channels: { webhook: { ...channels.webhook, secret: 'whsec_YQ==' } } }, 'channels.webhook.secret'],
+    [
+      'a signing secret that is too short',
+      { channels: { webhook: { ...channels.webhook, secret: 'whsec_YQ==' } } },
+      'channels.webhook.secret',
+    ],
     ['a lease shorter than a send', { delivery: { sendTimeoutMs: 30_000, leaseMs: 10_000 } }, 'delivery.leaseMs'],
   ])('%s is refused with its place', (_, given, path) => {
     const { error } = notifyConfig.safeParse(given)

@@ -32,7 +32,8 @@ export const incident: Incident = {
 export const resolvedIncident: Incident = { ...incident, status: 'resolved', resolvedMs: openedMs + 12 * 60_000 }
 
 /** Text as an attacker would have it in a log line. */
-export const hostileText = '<!channel> *bold* <https://evil.example|click> {code} \u001b[31mred\u202e [~admin] \u0000 \ud83d &amp; @here\r\nh1. new line'
+export const hostileText =
+  '<!channel> *bold* <https://evil.example|click> {code} \u001b[31mred\u202e [~admin] \u0000 \ud83d &amp; @here\r\nh1. new line'
 
 export const hostileIncident: Incident = {
   ...incident,

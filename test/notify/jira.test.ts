@@ -25,7 +25,11 @@ describe.each(['cloud', 'datacenter'] as const)('Jira, %s', (flavor) => {
     await notifier.send(noticeOf('resolved', { externalId }), inTime())
     expect(jira.issues).toHaveLength(1)
     const [issue] = jira.issues
-    expect(issue?.fields).toMatchObject({ summary: 'checkout: 38 % of requests fail (normally 0.2 %)', issuetype: { name: 'Task' }, labels: ['tocsin-inc-7f3a', 'on-call'] })
+    expect(issue?.fields).toMatchObject({
+      summary: 'checkout: 38 % of requests fail (normally 0.2 %)',
+      issuetype: { name: 'Task' },
+      labels: ['tocsin-inc-7f3a', 'on-call'],
+    })
     expect(JSON.stringify(issue?.fields['description'])).toContain('deploy 2.4.1 one minute before')
     expect(issue?.comments.map(({ body }) => JSON.stringify(body).match(/Got worse|Resolved/)?.[0])).toEqual(['Got worse', 'Resolved'])
     expect(issue?.status).toBe('Done')
@@ -82,10 +86,14 @@ describe.each(['cloud', 'datacenter'] as const)('Jira, %s', (flavor) => {
   })
 
   test('what Jira says is wrong is passed on; the credentials never are', async () => {
-    const error = await open({ project: 'NOPE' }).send(noticeOf('opened'), inTime()).catch((e: unknown) => e)
+    const error = await open({ project: 'NOPE' })
+      .send(noticeOf('opened'), inTime())
+      .catch((e: unknown) => e)
     expect(error).toBeInstanceOf(PermanentError)
     expect(String(error)).toContain('project: valid project is required')
-    const refused = await open({ token: 'wrong-secret' }).send(noticeOf('opened'), inTime()).catch((e: unknown) => e)
+    const refused = await open({ token: 'wrong-secret' })
+      .send(noticeOf('opened'), inTime())
+      .catch((e: unknown) => e)
     expect(refused).toBeInstanceOf(PermanentError)
     expect(String(refused)).toContain('401')
     expect(String((refused as Error).stack) + JSON.stringify(refused)).not.toContain('wrong-secret')

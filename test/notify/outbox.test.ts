@@ -82,7 +82,11 @@ async function plan(before: Incident | undefined, after: Incident, atMs = opened
 }
 
 const statuses = async () => (await listNotices(db)).map((n) => `${n.channel} ${n.kind} ${n.status}`)
-const counted = (name: string, channel: string) => telemetry.registry.getSingleMetric(`tocsin_${name}_total`)?.get().then(({ values }) => values.filter((v) => v.labels['channel'] === channel).reduce((sum, v) => sum + v.value, 0))
+const counted = (name: string, channel: string) =>
+  telemetry.registry
+    .getSingleMetric(`tocsin_${name}_total`)
+    ?.get()
+    .then(({ values }) => values.filter((v) => v.labels['channel'] === channel).reduce((sum, v) => sum + v.value, 0))
 
 describe('the outbox', () => {
   test('a whole incident, told to everybody once and in order', async () => {
@@ -104,7 +108,11 @@ describe('the outbox', () => {
     await start().drain()
     const entries = await readTimeline(db, incident.id)
     expect(entries.map((e) => [e.kind, e.atMs, e.text]).sort((a, b) => String(a).localeCompare(String(b)))).toEqual(
-      ['jira', 'pagerduty', 'slack', 'webhook'].map((name) => ['notice', openedMs, `Told ${name} (opened): A new incident: severity error, felt outside.`]),
+      ['jira', 'pagerduty', 'slack', 'webhook'].map((name) => [
+        'notice',
+        openedMs,
+        `Told ${name} (opened): A new incident: severity error, felt outside.`,
+      ]),
     )
   })
 
@@ -129,7 +137,9 @@ describe('the outbox', () => {
       clock: Date.now,
       print: () => {},
     })
-    await until(() => pagerduty.events.length === 1 && slack.messages.length === 1 && jira.issues.length === 1 && webhook.deliveries.length === 1)
+    await until(
+      () => pagerduty.events.length === 1 && slack.messages.length === 1 && jira.issues.length === 1 && webhook.deliveries.length === 1,
+    )
     await dying.stop()
     expect(new Set(await statuses())).toEqual(new Set(['pagerduty', 'slack', 'jira', 'webhook'].map((name) => `${name} opened due`)))
     await db.query(`update outbox set lease_until = now()`)
@@ -183,7 +193,9 @@ describe('the outbox', () => {
     webhook.fail({ status: 429, retryAfter: '120' })
     await plan(undefined, incident)
     await start().drain()
-    const [row] = await db.query<{ s: number }>(`select extract(epoch from due_at - now())::float8 as s from outbox where channel = 'webhook'`)
+    const [row] = await db.query<{ s: number }>(
+      `select extract(epoch from due_at - now())::float8 as s from outbox where channel = 'webhook'`,
+    )
     expect(row?.s).toBeGreaterThan(115)
   })
 
@@ -197,7 +209,9 @@ describe('the outbox', () => {
       { kind: 'opened', status: 'dead', lastError: 'Slack answered is_archived for channel C0TOCSIN' },
       { kind: 'resolved', status: 'sent' },
     ])
-    expect((await readTimeline(db, incident.id)).map((e) => e.text)).toContain('Could not tell slack (opened): Slack answered is_archived for channel C0TOCSIN')
+    expect((await readTimeline(db, incident.id)).map((e) => e.text)).toContain(
+      'Could not tell slack (opened): Slack answered is_archived for channel C0TOCSIN',
+    )
     const line = logged.map((text) => JSON.parse(text) as Record<string, unknown>).find((l) => l['event'] === 'notice_dead')
     expect(line).toMatchObject({ level: 50, channel: 'slack', kind: 'opened', incident: incident.id })
   })
@@ -236,7 +250,15 @@ describe('the outbox', () => {
       [Symbol.asyncDispose]: () => Promise.resolve(),
     }
     await plan(undefined, incident)
-    const stage = createNotifyStage({ db: flaky, config: configOf(), telemetry, owner: 'flaky', publicUrl: '', clock: Date.now, print: () => {} })
+    const stage = createNotifyStage({
+      db: flaky,
+      config: configOf(),
+      telemetry,
+      owner: 'flaky',
+      publicUrl: '',
+      clock: Date.now,
+      print: () => {},
+    })
     stages.push(stage)
     await until(() => logged.some((line) => line.includes('outbox_failed')))
     broken = false

@@ -38,7 +38,12 @@ describe('PagerDuty', () => {
         source: 'checkout',
         timestamp: '2026-03-01T03:00:00.000Z',
         component: 'payments',
-        custom_details: { probable_causes: [{ service: 'payments', probability: '71 %', evidence: ['deploy 2.4.1 one minute before', expect.any(String)] }, {}] },
+        custom_details: {
+          probable_causes: [
+            { service: 'payments', probability: '71 %', evidence: ['deploy 2.4.1 one minute before', expect.any(String)] },
+            {},
+          ],
+        },
       },
       links: [{ href: 'https://tocsin.example/incidents/inc-7f3a' }],
     })
@@ -69,7 +74,12 @@ describe('PagerDuty', () => {
   })
 
   test.each([
-    ['a refused key is final and says what is wrong', { status: 400, body: { message: 'Event object is invalid', errors: ['bad key'] } }, PermanentError, /400: Event object is invalid; bad key/],
+    [
+      'a refused key is final and says what is wrong',
+      { status: 400, body: { message: 'Event object is invalid', errors: ['bad key'] } },
+      PermanentError,
+      /400: Event object is invalid; bad key/,
+    ],
     ['a redirect is not followed', { status: 302, location: 'http://127.0.0.1:1/' }, PermanentError, /302/],
     ['too many requests, later', { status: 429, retryAfter: '17' }, RetryLaterError, /429/],
     ['unavailable, some time', { status: 503 }, Error, /503/],
@@ -97,6 +107,10 @@ describe('PagerDuty', () => {
   test('the preview is the body that is sent, but for the key', async () => {
     await tell(noticeOf('opened'))
     const [preview] = pagerdutyKind.preview?.(config(), testContext(), noticeOf('opened')) ?? []
-    expect(preview).toEqual({ method: 'POST', url: pagerduty.url, body: { ...(pagerduty.events[0] as object), routing_key: '(routing key)' } })
+    expect(preview).toEqual({
+      method: 'POST',
+      url: pagerduty.url,
+      body: { ...(pagerduty.events[0] as object), routing_key: '(routing key)' },
+    })
   })
 })

@@ -63,6 +63,8 @@ describe('what is said about an incident', () => {
     // oxlint-disable-next-line no-control-regex -- they are what must not be there
     expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
     expect(text.length).toBeLessThan(20_000)
-    expect(consoleText({ ...noticeOf('opened'), incident: { ...incident, id: 'a/../b?c' } }, 'http://x')).toContain('http://x/incidents/a%2F..%2Fb%3Fc\n')
+    expect(consoleText({ ...noticeOf('opened'), incident: { ...incident, id: 'a/../b?c' } }, 'http://x')).toContain(
+      'http://x/incidents/a%2F..%2Fb%3Fc\n',
+    )
   })
 })

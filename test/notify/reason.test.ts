@@ -45,16 +45,29 @@ describe('what a channel is told', () => {
     ['no cause → one', causes(), causes(['db', 0.6]), 'not-for-this-channel', 'updated'],
     ['open → acknowledged', incident, acknowledged, 'acknowledged', 'acknowledged'],
     ['acknowledged → critical', acknowledged, { ...acknowledged, severity: 'critical' }, 'escalated', 'escalated'],
-    ['open → acknowledged and critical at once', incident, { ...acknowledged, severity: 'critical' }, 'escalated, acknowledged', 'escalated, acknowledged'],
+    [
+      'open → acknowledged and critical at once',
+      incident,
+      { ...acknowledged, severity: 'critical' },
+      'escalated, acknowledged',
+      'escalated, acknowledged',
+    ],
     ['acknowledged → resolved', acknowledged, resolvedIncident, 'resolved', 'resolved'],
-    ['calmed down → resolved: whoever was told of it is told that it is over', info, { ...info, status: 'resolved' }, 'resolved', 'resolved'],
+    [
+      'calmed down → resolved: whoever was told of it is told that it is over',
+      info,
+      { ...info, status: 'resolved' },
+      'resolved',
+      'resolved',
+    ],
     ['resolved → resolved', resolvedIncident, resolvedIncident, 'nothing-new', 'nothing-new'],
   ])('%s', (_, before, after, forPager, forChat) => {
     expect([verdicts(before, after, pager), verdicts(before, after, chat)]).toEqual([forPager, forChat])
   })
 
   test('the reason says what changed', () => {
-    const reason = (before: Incident | undefined, after: Incident) => decide(before, after, openedMs, chat).flatMap((v) => (v.tell ? [v.reason] : []))
+    const reason = (before: Incident | undefined, after: Incident) =>
+      decide(before, after, openedMs, chat).flatMap((v) => (v.tell ? [v.reason] : []))
     expect(reason(undefined, incident)).toEqual(['A new incident: severity error, felt outside.'])
     expect(reason(mild, incident)).toEqual(['Severity went from warning to error.'])
     expect(reason(incident, causes(['db', 0.6]))).toEqual(['The most probable cause is now db (60 %), no longer payments.'])
@@ -72,7 +85,8 @@ describe('planning notices', () => {
     },
   })
   const plan = planNotices(config)
-  const told = (before: Incident | undefined, after: Incident, atMs = openedMs) => plan(before, after, atMs).map((n) => `${n.channel} ${n.kind}`)
+  const told = (before: Incident | undefined, after: Incident, atMs = openedMs) =>
+    plan(before, after, atMs).map((n) => `${n.channel} ${n.kind}`)
 
   test('each channel by its own threshold', () => {
     expect(told(undefined, incident)).toEqual(['console opened', 'pagerduty opened'])
@@ -90,7 +104,12 @@ describe('planning notices', () => {
   test('the same change planned again has the same ids, another one has others', () => {
     const ids = (before: Incident | undefined, after: Incident) => plan(before, after, openedMs).map((n) => n.id)
     expect(ids(undefined, incident)).toEqual(ids(undefined, incident))
-    const all = [...ids(undefined, incident), ...ids(mild, incident), ...ids(incident, resolvedIncident), ...ids(undefined, { ...incident, id: 'other' })]
+    const all = [
+      ...ids(undefined, incident),
+      ...ids(mild, incident),
+      ...ids(incident, resolvedIncident),
+      ...ids(undefined, { ...incident, id: 'other' }),
+    ]
     // The pager's opening is planned twice: when it is new, and when it has become bad enough.
     expect(new Set(all).size).toBe(all.length - 1)
   })
@@ -105,7 +124,11 @@ describe('planning notices', () => {
 
   test('what is kept of an incident does not grow with the telemetry', () => {
     const evidence = Array.from({ length: 1000 }, () => ({ kind: 'log', points: 1, text: 'x'.repeat(10_000), ref: '' }))
-    const huge = { ...incident, title: 'y'.repeat(1e6), causes: Array.from({ length: 100 }, () => ({ service: 's', probability: 0.1, evidence, refutedBy: '' })) }
+    const huge = {
+      ...incident,
+      title: 'y'.repeat(1e6),
+      causes: Array.from({ length: 100 }, () => ({ service: 's', probability: 0.1, evidence, refutedBy: '' })),
+    }
     expect(JSON.stringify(plan(undefined, huge, openedMs)[0]).length).toBeLessThan(50_000)
   })
 })

@@ -35,7 +35,10 @@ describe('Slack', () => {
     expect(parent?.edits).toBe(3)
     expect(parent?.text).toContain('Resolved')
     expect(JSON.stringify(parent?.blocks)).toContain('resolved after 12 min')
-    expect(slack.replies(parent?.ts ?? '').map((reply) => reply.text.split('\n')[0])).toEqual(['Got worse: because it was escalated', 'Resolved: because it was resolved'])
+    expect(slack.replies(parent?.ts ?? '').map((reply) => reply.text.split('\n')[0])).toEqual([
+      'Got worse: because it was escalated',
+      'Resolved: because it was resolved',
+    ])
   })
 
   test('the message names cause, evidence and the way to the incident, and its notice', async () => {
@@ -47,14 +50,17 @@ describe('Slack', () => {
     expect(parent?.metadata?.event_payload).toEqual({ incident: incident.id, notice: 'notice-opened' })
   })
 
-  test.each(['lose-answer', 'hang-after'] as const)('posted, but the answer was lost (%s): found again, not posted again', async (failure) => {
-    notifier = slackKind.create(config({ timeoutMs: 300 }), testContext())
-    slack.fail(failure)
-    await expect(tell(noticeOf('opened'))).rejects.toThrow()
-    const again = await tell(noticeOf('opened', { attempts: 1 }))
-    expect(slack.messages).toHaveLength(1)
-    expect(again.externalId).toBe(`C0TOCSIN:${slack.messages[0]?.ts}`)
-  })
+  test.each(['lose-answer', 'hang-after'] as const)(
+    'posted, but the answer was lost (%s): found again, not posted again',
+    async (failure) => {
+      notifier = slackKind.create(config({ timeoutMs: 300 }), testContext())
+      slack.fail(failure)
+      await expect(tell(noticeOf('opened'))).rejects.toThrow()
+      const again = await tell(noticeOf('opened', { attempts: 1 }))
+      expect(slack.messages).toHaveLength(1)
+      expect(again.externalId).toBe(`C0TOCSIN:${slack.messages[0]?.ts}`)
+    },
+  )
 
   test('it is found among the messages of a busy channel', async () => {
     slack.fail('lose-answer')

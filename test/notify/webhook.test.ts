@@ -12,7 +12,8 @@ beforeEach(async () => {
   receiver = await startWebhook()
 })
 afterEach(() => receiver.stop())
-const open = (more: object = {}) => webhookKind.create(webhookKind.config.parse({ url: receiver.url, secret: receiver.secret, ...more }), testContext())
+const open = (more: object = {}) =>
+  webhookKind.create(webhookKind.config.parse({ url: receiver.url, secret: receiver.secret, ...more }), testContext())
 
 describe('the webhook', () => {
   test('a notice arrives signed, with the whole incident', async () => {
@@ -21,7 +22,11 @@ describe('the webhook', () => {
       {
         id: 'notice-opened',
         type: 'incident.opened',
-        data: { reason: 'because it was opened', url: 'https://tocsin.example/incidents/inc-7f3a', incident: { id: incident.id, causes: [{ service: 'payments' }, {}] } },
+        data: {
+          reason: 'because it was opened',
+          url: 'https://tocsin.example/incidents/inc-7f3a',
+          incident: { id: incident.id, causes: [{ service: 'payments' }, {}] },
+        },
       },
     ])
   })
@@ -60,7 +65,9 @@ describe('the webhook', () => {
     [500, false],
   ])('HTTP %i is final: %s', async (status, final) => {
     receiver.fail({ status, location: 'http://169.254.169.254/' })
-    const error = await open().send(noticeOf('opened'), inTime()).catch((e: unknown) => e)
+    const error = await open()
+      .send(noticeOf('opened'), inTime())
+      .catch((e: unknown) => e)
     expect(error instanceof PermanentError).toBe(final)
     expect(receiver.requests).toHaveLength(1)
   })
@@ -69,7 +76,9 @@ describe('the webhook', () => {
     const url = `${receiver.url}/T000/very-secret-path`
     for (const failure of ['reset', { status: 500, body: `cannot POST ${url} with ${receiver.secret}` }] as const) {
       receiver.fail(failure)
-      const error = await open({ url }).send(noticeOf('opened'), inTime()).catch((e: unknown) => e)
+      const error = await open({ url })
+        .send(noticeOf('opened'), inTime())
+        .catch((e: unknown) => e)
       expect(String((error as Error).stack) + JSON.stringify(error)).not.toMatch(/very-secret-path|whsec_/)
     }
   })
@@ -101,12 +110,15 @@ describe('addresses notices are not sent to', () => {
     ['2606:2800:220:1::1', false],
   ])('%s: %s', (address, forbidden) => expect(isForbidden(address)).toBe(forbidden))
 
-  test.each(['http://169.254.169.254/latest', 'http://[fe80::1]/', 'http://2852039166/', 'http://0xA9FEA9FE/', 'http://[::ffff:169.254.169.254]/'])(
-    '%s is refused for good',
-    async (url) => {
-      await expect(open({ url }).send(noticeOf('opened'), inTime())).rejects.toThrow(/link-local or metadata/)
-    },
-  )
+  test.each([
+    'http://169.254.169.254/latest',
+    'http://[fe80::1]/',
+    'http://2852039166/',
+    'http://0xA9FEA9FE/',
+    'http://[::ffff:169.254.169.254]/',
+  ])('%s is refused for good', async (url) => {
+    await expect(open({ url }).send(noticeOf('opened'), inTime())).rejects.toThrow(/link-local or metadata/)
+  })
 
   test('a name is judged by what it resolves to', async () => {
     const addresses = await guardedLookup('localhost')

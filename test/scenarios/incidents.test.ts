@@ -6,7 +6,21 @@ import { describe, expect, it } from 'vitest'
 import type { Anomaly, Finding } from '../../src/model.ts'
 import { Correlator } from '../support/correlator.ts'
 import {
-  alert, anomaly, cpu, deploy, ended, errors, flow, latency, logBurst, MAILROOM, MINUTE, SECOND, START_MS, traffic, type Troubles,
+  alert,
+  anomaly,
+  cpu,
+  deploy,
+  ended,
+  errors,
+  flow,
+  latency,
+  logBurst,
+  MAILROOM,
+  MINUTE,
+  SECOND,
+  START_MS,
+  traffic,
+  type Troubles,
 } from '../support/findings.ts'
 
 /** The fault begins after twenty quiet minutes. */
@@ -51,7 +65,9 @@ describe('one fault, one incident', () => {
     const [first, second] = incident.causes
     expect(first).toMatchObject({ service: 'postgresql' })
     expect(first!.probability).toBeGreaterThan(0.7)
-    expect(first!.evidence.map((one) => one.text)).toContain('Calls to it by inventory (7,200 calls) take 904 ms (normally 4 ms): 100 % of the extra time')
+    expect(first!.evidence.map((one) => one.text)).toContain(
+      'Calls to it by inventory (7,200 calls) take 904 ms (normally 4 ms): 100 % of the extra time',
+    )
     expect(first!.refutedBy).toContain('postgresql')
     expect(second!.service, 'the only one that uses it').toBe('inventory')
   })
@@ -62,8 +78,15 @@ describe('one fault, one incident', () => {
     const [first] = correlator.only.causes
     expect(first).toMatchObject({ service: 'payments' })
     expect(first!.probability).toBeGreaterThan(0.8)
-    expect(first!.evidence).toContainEqual(expect.objectContaining({ kind: 'change', ref: change.id, text: 'Deploy of payments 2.4, 25 s before the first symptom' }))
-    expect(first!.evidence).toContainEqual(expect.objectContaining({ kind: 'errors-started', text: expect.stringMatching(/^100 % of the excess failures started here \(\d+ of \d+\)$/) }))
+    expect(first!.evidence).toContainEqual(
+      expect.objectContaining({ kind: 'change', ref: change.id, text: 'Deploy of payments 2.4, 25 s before the first symptom' }),
+    )
+    expect(first!.evidence).toContainEqual(
+      expect.objectContaining({
+        kind: 'errors-started',
+        text: expect.stringMatching(/^100 % of the excess failures started here \(\d+ of \d+\)$/),
+      }),
+    )
     expect(correlator.entriesOf(correlator.only, 'change').map((entry) => entry.text)).toEqual(['deploy of payments 2.4'])
     expect(correlator.changes).toEqual([change])
   })
@@ -99,13 +122,21 @@ describe('one fault, one incident', () => {
 
   it('a service whose callers give up on it is the cause, though the failures begin at the callers', () => {
     const symptoms = ['checkout', 'gateway'].map((service) => errors(service, FAULT_MS, 0.3))
-    const { only } = new Correlator().play([...shop({ payments: { refusing: 0.4, calleeMs: 2000 } }), ...during(symptoms)], FAULT_MS + 12 * MINUTE)
+    const { only } = new Correlator().play(
+      [...shop({ payments: { refusing: 0.4, calleeMs: 2000 } }), ...during(symptoms)],
+      FAULT_MS + 12 * MINUTE,
+    )
     expect(only.causes[0]!.service).toBe('payments')
     expect(only.causes[0]!.evidence.map((one) => one.text).join()).toContain('Calls to it by checkout fail without it reporting a failure')
   })
 
   it('a service that itself is slow is the cause, with its processor as evidence', () => {
-    const symptoms = [latency('gateway', FAULT_MS + 10 * SECOND, 900), latency('checkout', FAULT_MS, 950), latency('payments', FAULT_MS, 900), cpu('payments', FAULT_MS)]
+    const symptoms = [
+      latency('gateway', FAULT_MS + 10 * SECOND, 900),
+      latency('checkout', FAULT_MS, 950),
+      latency('payments', FAULT_MS, 900),
+      cpu('payments', FAULT_MS),
+    ]
     const { only } = new Correlator().play([...shop({ payments: { selfMs: 800 } }), ...during(symptoms)], FAULT_MS + 12 * MINUTE)
     expect(only.causes[0]!.service).toBe('payments')
     expect(only.causes[0]!.evidence.map((one) => one.kind)).toEqual(expect.arrayContaining(['self-time', 'saturation', 'position']))
@@ -121,7 +152,9 @@ describe('one fault, one incident', () => {
   it('twenty symptoms, one incident', () => {
     const services = ['gateway', 'checkout', 'catalog', 'inventory', 'payments']
     const measures = ['GET / latency p95', 'POST / latency p95', 'all requests latency p95', 'GET /x latency p95']
-    const symptoms = services.flatMap((service, i) => measures.map((subject, j) => latency(service, FAULT_MS + (i * 4 + j) * 3 * SECOND, 1500, { subject })))
+    const symptoms = services.flatMap((service, i) =>
+      measures.map((subject, j) => latency(service, FAULT_MS + (i * 4 + j) * 3 * SECOND, 1500, { subject })),
+    )
     const correlator = new Correlator().play([...shop(slowDatabase), ...during(symptoms)], FAULT_MS + 14 * MINUTE)
     expect(correlator.anomaliesOf(correlator.only)).toHaveLength(20)
     expect(correlator.effects.flatMap((effects) => effects.transitions).filter((one) => one.before === undefined)).toHaveLength(1)
@@ -129,14 +162,25 @@ describe('one fault, one incident', () => {
 
   it('symptoms of siblings join before their common caller says anything, because they call the same thing', () => {
     const symptoms = [latency('catalog', FAULT_MS), latency('checkout', FAULT_MS + 20 * SECOND)]
-    new Correlator().play([...shop(slowDatabase), ...during(symptoms)], FAULT_MS + 12 * MINUTE).only
+    const { incidents } = new Correlator().play([...shop(slowDatabase), ...during(symptoms)], FAULT_MS + 12 * MINUTE)
+    expect(incidents.map((incident) => incident.services)).toEqual([['catalog', 'checkout']])
   })
 
   it('without any trace, what begins together belongs together', () => {
-    const symptoms = [errors('checkout', FAULT_MS, 0.3), errors('payments', FAULT_MS + 30 * SECOND, 0.3), errors('newsletter', FAULT_MS + 20 * MINUTE, 0.3)]
-    const { incidents } = new Correlator().play(symptoms.flatMap((one) => [one, ended(one, one.startMs + 4 * MINUTE)]), FAULT_MS + 40 * MINUTE)
+    const symptoms = [
+      errors('checkout', FAULT_MS, 0.3),
+      errors('payments', FAULT_MS + 30 * SECOND, 0.3),
+      errors('newsletter', FAULT_MS + 20 * MINUTE, 0.3),
+    ]
+    const { incidents } = new Correlator().play(
+      symptoms.flatMap((one) => [one, ended(one, one.startMs + 4 * MINUTE)]),
+      FAULT_MS + 40 * MINUTE,
+    )
     expect(incidents.map((incident) => incident.services)).toEqual([['checkout', 'payments'], ['newsletter']])
-    expect(incidents[0]!.causes.every((cause) => cause.probability < 0.5), 'thin evidence is humble').toBe(true)
+    expect(
+      incidents[0]!.causes.every((cause) => cause.probability < 0.5),
+      'thin evidence is humble',
+    ).toBe(true)
   })
 
   it('two unrelated faults, two incidents', () => {
@@ -148,10 +192,16 @@ describe('one fault, one incident', () => {
 
   it('the next fault, when the last one is over, is another incident', () => {
     const later = FAULT_MS + 20 * MINUTE
-    const second = [errors('payments', later, 0.45), errors('checkout', later, 0.45)].flatMap((one) => [one, ended(one, later + 4 * MINUTE)])
+    const second = [errors('payments', later, 0.45), errors('checkout', later, 0.45)].flatMap((one) => [
+      one,
+      ended(one, later + 4 * MINUTE),
+    ])
     const flows = [
-      ...traffic(START_MS, FAULT_MS), ...traffic(FAULT_MS, FAULT_MS + 5 * MINUTE, slowDatabase), ...traffic(FAULT_MS + 5 * MINUTE, later),
-      ...traffic(later, later + 4 * MINUTE, badPayments), ...traffic(later + 4 * MINUTE, later + 12 * MINUTE),
+      ...traffic(START_MS, FAULT_MS),
+      ...traffic(FAULT_MS, FAULT_MS + 5 * MINUTE, slowDatabase),
+      ...traffic(FAULT_MS + 5 * MINUTE, later),
+      ...traffic(later, later + 4 * MINUTE, badPayments),
+      ...traffic(later + 4 * MINUTE, later + 12 * MINUTE),
     ]
     const { incidents } = new Correlator().play([...flows, ...during(symptomsOfSlowDatabase), ...second], later + 10 * MINUTE)
     expect(incidents.map((incident) => incident.causes[0]!.service)).toEqual(['postgresql', 'payments'])
@@ -161,7 +211,10 @@ describe('one fault, one incident', () => {
 
 describe('what pages and what does not', () => {
   it('an anomaly without impact pages nobody', () => {
-    const correlator = new Correlator().play([...shop({}), ...during([cpu('inventory', FAULT_MS), logBurst('checkout', FAULT_MS)])], FAULT_MS + 10 * MINUTE)
+    const correlator = new Correlator().play(
+      [...shop({}), ...during([cpu('inventory', FAULT_MS), logBurst('checkout', FAULT_MS)])],
+      FAULT_MS + 10 * MINUTE,
+    )
     expect(correlator.incidents).toEqual([])
     expect(correlator.timeline).toEqual([])
   })
@@ -171,7 +224,10 @@ describe('what pages and what does not', () => {
     const older = cpu('inventory', FAULT_MS - 30 * MINUTE, { subject: 'process_resident_memory_bytes' })
     const elsewhere = cpu('mailer', FAULT_MS - 4 * MINUTE)
     const mail = traffic(START_MS, FAULT_MS, {}, { stations: MAILROOM, entry: 'mailer', partition: 1 })
-    const correlator = new Correlator().play([...shop(slowDatabase), ...mail, older, early, elsewhere, ...during(symptomsOfSlowDatabase)], FAULT_MS + 4 * MINUTE)
+    const correlator = new Correlator().play(
+      [...shop(slowDatabase), ...mail, older, early, elsewhere, ...during(symptomsOfSlowDatabase)],
+      FAULT_MS + 4 * MINUTE,
+    )
     const ids = correlator.anomaliesOf(correlator.only).map((one) => one.id)
     expect(ids).toContain(early.id)
     expect(ids).not.toContain(older.id)
@@ -196,7 +252,10 @@ describe('what pages and what does not', () => {
   })
 
   it('severity goes up as more is felt and never down', () => {
-    const correlator = new Correlator().play([...shop(badPayments), errors('payments', FAULT_MS, 0.06), errors('gateway', FAULT_MS + MINUTE, 0.3)], FAULT_MS + 3 * MINUTE)
+    const correlator = new Correlator().play(
+      [...shop(badPayments), errors('payments', FAULT_MS, 0.06), errors('gateway', FAULT_MS + MINUTE, 0.3)],
+      FAULT_MS + 3 * MINUTE,
+    )
     correlator.play([ended(errors('gateway', FAULT_MS + MINUTE, 0.3), FAULT_MS + 2 * MINUTE)], FAULT_MS + 5 * MINUTE)
     const seen = correlator.effects.flatMap((effects) => effects.transitions).map((one) => one.after.severity)
     expect(seen[0]).toBe('error')
@@ -214,7 +273,10 @@ describe('what pages and what does not', () => {
 
 describe('when it is over', () => {
   it('is resolved when things are normal again, two minutes after the last symptom', () => {
-    const correlator = new Correlator().play([...shop(slowDatabase), ...during(symptomsOfSlowDatabase)], FAULT_MS + 5 * MINUTE + 30 * SECOND)
+    const correlator = new Correlator().play(
+      [...shop(slowDatabase), ...during(symptomsOfSlowDatabase)],
+      FAULT_MS + 5 * MINUTE + 30 * SECOND,
+    )
     expect(correlator.only.status).toBe('open')
     correlator.play([], FAULT_MS + 12 * MINUTE)
     expect(correlator.only).toMatchObject({ status: 'resolved', resolvedMs: FAULT_MS + 7 * MINUTE })
@@ -231,7 +293,10 @@ describe('when it is over', () => {
   })
 
   it('flapping stays one incident', () => {
-    const bouts = Array.from({ length: 8 }, (_, i) => errors('checkout', FAULT_MS + i * 150 * SECOND, 0.3)).flatMap((one) => [one, ended(one, one.startMs + 50 * SECOND)])
+    const bouts = Array.from({ length: 8 }, (_, i) => errors('checkout', FAULT_MS + i * 150 * SECOND, 0.3)).flatMap((one) => [
+      one,
+      ended(one, one.startMs + 50 * SECOND),
+    ])
     const lastMs = FAULT_MS + 7 * 150 * SECOND + 50 * SECOND
     const correlator = new Correlator().play([...traffic(START_MS, lastMs + 15 * MINUTE, {}), ...bouts], lastMs + 4 * MINUTE)
     expect(correlator.only.status, 'it has returned too often to believe two minutes of quiet').toBe('open')
@@ -243,8 +308,34 @@ describe('when it is over', () => {
     const first = errors('checkout', FAULT_MS, 0.3)
     const again = errors('checkout', FAULT_MS + 8 * MINUTE, 0.3)
     const bouts = [first, again].flatMap((one) => [one, ended(one, one.startMs + MINUTE)])
-    const { incidents } = new Correlator().play([...traffic(START_MS, FAULT_MS + 20 * MINUTE), ...bouts], FAULT_MS + 20 * MINUTE)
-    expect(incidents.map((incident) => (incident.resolvedMs! - incident.openedMs) / MINUTE)).toEqual([expect.closeTo(3, 0), expect.closeTo(5, 0)])
+    const hurt: Troubles = { checkout: { failing: 0.3 } }
+    const flows = [first, again].flatMap((one) => [
+      ...traffic(one.startMs - 6 * MINUTE, one.startMs),
+      ...traffic(one.startMs, one.startMs + MINUTE, hurt),
+    ])
+    const { incidents } = new Correlator().play([...flows, ...bouts], FAULT_MS + 20 * MINUTE)
+    expect(incidents.map((incident) => (incident.resolvedMs! - incident.openedMs) / MINUTE)).toEqual([
+      expect.closeTo(3, 0),
+      expect.closeTo(5, 0),
+    ])
+  })
+
+  it('another fault soon after, with another cause, is not taken for the same coming back', () => {
+    const later = FAULT_MS + 12 * MINUTE
+    const second = [errors('payments', later, 0.45), errors('checkout', later, 0.45)].flatMap((one) => [
+      one,
+      ended(one, later + 3 * MINUTE),
+    ])
+    const flows = [
+      ...traffic(START_MS, FAULT_MS),
+      ...traffic(FAULT_MS, FAULT_MS + 5 * MINUTE, slowDatabase),
+      ...traffic(FAULT_MS + 5 * MINUTE, later),
+      ...traffic(later, later + 3 * MINUTE, badPayments),
+      ...traffic(later + 3 * MINUTE, later + 12 * MINUTE),
+    ]
+    const { incidents } = new Correlator().play([...flows, ...during(symptomsOfSlowDatabase), ...second], later + 10 * MINUTE)
+    expect(incidents.map((incident) => incident.causes[0]!.service)).toEqual(['postgresql', 'payments'])
+    expect(incidents[1]!.resolvedMs).toBe(later + 5 * MINUTE)
   })
 
   it('a person resolves it, and its symptoms do not page again', () => {
@@ -261,7 +352,14 @@ describe('when it is over', () => {
 
   it('an action is taken once and an unknown incident is nobody’s', () => {
     const correlator = new Correlator().play([...shop(slowDatabase), ...symptomsOfSlowDatabase], FAULT_MS + 2 * MINUTE)
-    const action = { kind: 'action', seq: 7, incidentId: correlator.only.id, action: 'acknowledge', by: 'ana', atMs: FAULT_MS + 2 * MINUTE } as const
+    const action = {
+      kind: 'action',
+      seq: 7,
+      incidentId: correlator.only.id,
+      action: 'acknowledge',
+      by: 'ana',
+      atMs: FAULT_MS + 2 * MINUTE,
+    } as const
     expect(correlator.take([], [action]).transitions).toHaveLength(1)
     expect(correlator.take([], [action]).transitions).toEqual([])
     expect(correlator.take([], [{ ...action, seq: 8, incidentId: 'nobody' }]).transitions).toEqual([])
@@ -286,13 +384,19 @@ describe('when it is over', () => {
 describe('hostile names', () => {
   it('clips and cleans what telemetry calls itself', () => {
     const service = `check\u0000out\u202e\n${'x'.repeat(500)}`
-    const { only } = new Correlator().play([anomaly(service, FAULT_MS, { subject: 'a\u2028b'.repeat(300), symptom: 'other', unit: 'u'.repeat(99) })], FAULT_MS + MINUTE)
+    const { only } = new Correlator().play(
+      [anomaly(service, FAULT_MS, { subject: 'a\u2028b'.repeat(300), symptom: 'other', unit: 'u'.repeat(99) })],
+      FAULT_MS + MINUTE,
+    )
     expect(only.title.length).toBeLessThanOrEqual(200)
     expect(only.title).not.toMatch(/\p{Cc}|\p{Cf}|\u2028/u)
   })
 
   it('takes a service called __proto__ like any other', () => {
-    const { only } = new Correlator().play([errors('__proto__', FAULT_MS, 0.3), deploy('constructor', FAULT_MS - MINUTE)], FAULT_MS + MINUTE)
+    const { only } = new Correlator().play(
+      [errors('__proto__', FAULT_MS, 0.3), deploy('constructor', FAULT_MS - MINUTE)],
+      FAULT_MS + MINUTE,
+    )
     expect(only.services).toEqual(['__proto__'])
   })
 })

@@ -31,7 +31,8 @@ export class Correlator {
 
   get only(): Incident {
     const [first, ...more] = this.incidents
-    if (first === undefined || more.length > 0) throw new Error(`${this.incidents.length} incidents: ${this.incidents.map((one) => one.title).join(' | ')}`)
+    if (first === undefined || more.length > 0)
+      throw new Error(`${this.incidents.length} incidents: ${this.incidents.map((one) => one.title).join(' | ')}`)
     return first
   }
 
@@ -56,13 +57,16 @@ export class Correlator {
 
   /** Everything until `untilMs`, in the order it would be heard of. */
   play(findings: readonly Finding[], untilMs: number): this {
-    const ordered = findings.map((finding, index) => ({ finding, index })).sort((a, b) => heardMs(a.finding) - heardMs(b.finding) || a.index - b.index)
+    const ordered = findings
+      .map((finding, index) => ({ finding, index }))
+      .sort((a, b) => heardMs(a.finding) - heardMs(b.finding) || a.index - b.index)
     const first = ordered[0] === undefined ? untilMs : heardMs(ordered[0].finding)
     let tickMs = Math.max(this.state.nowMs + TICK_MS, Math.ceil(first / TICK_MS) * TICK_MS)
     let next = 0
     for (; tickMs <= untilMs; tickMs += TICK_MS) {
       const arrivals: Arrival[] = []
-      for (; next < ordered.length && heardMs(ordered[next]!.finding) <= tickMs; next++) arrivals.push({ partition: 0, finding: ordered[next]!.finding })
+      for (; next < ordered.length && heardMs(ordered[next]!.finding) <= tickMs; next++)
+        arrivals.push({ partition: 0, finding: ordered[next]!.finding })
       this.take([...arrivals, { partition: 0, finding: { kind: 'progress', partition: 0, nowMs: tickMs } }])
     }
     return this

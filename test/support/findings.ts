@@ -22,8 +22,22 @@ const SHOP: readonly Station[] = [
   { service: 'inventory', selfMs: 3, calls: [{ callee: 'postgresql', perRequest: 2, inferred: true, ms: 4 }] },
   { service: 'payments', selfMs: 12, calls: [] },
   { service: 'catalog', selfMs: 4, calls: [{ callee: 'inventory', perRequest: 1, inferred: false }] },
-  { service: 'checkout', selfMs: 6, calls: [{ callee: 'inventory', perRequest: 1, inferred: false }, { callee: 'payments', perRequest: 1, inferred: false }] },
-  { service: 'gateway', selfMs: 2, calls: [{ callee: 'checkout', perRequest: 0.3, inferred: false }, { callee: 'catalog', perRequest: 0.7, inferred: false }] },
+  {
+    service: 'checkout',
+    selfMs: 6,
+    calls: [
+      { callee: 'inventory', perRequest: 1, inferred: false },
+      { callee: 'payments', perRequest: 1, inferred: false },
+    ],
+  },
+  {
+    service: 'gateway',
+    selfMs: 2,
+    calls: [
+      { callee: 'checkout', perRequest: 0.3, inferred: false },
+      { callee: 'catalog', perRequest: 0.7, inferred: false },
+    ],
+  },
 ]
 
 export interface Trouble {
@@ -44,7 +58,11 @@ interface Outcome {
 }
 
 /** A flow of one window: `requests` at the gateway, all the rest follows from the calls. */
-export function flow(startMs: number, troubles: Troubles = {}, { requests = 200, partition = 0, stations = SHOP, entry = 'gateway' } = {}): Flow {
+export function flow(
+  startMs: number,
+  troubles: Troubles = {},
+  { requests = 200, partition = 0, stations = SHOP, entry = 'gateway' } = {},
+): Flow {
   const outcomes = new Map<string, Outcome>()
   const load = new Map([[entry, requests]])
   for (const { service, calls } of stations.toReversed()) {
@@ -73,14 +91,26 @@ export function flow(startMs: number, troubles: Troubles = {}, { requests = 200,
         const known = silent.get(callee) ?? { service: callee, requests: 0, errors: 0, errorsStarted: 0, durationMs: 0, selfMs: 0 }
         const failures = Math.round(n * failing)
         silent.set(callee, {
-          ...known, requests: known.requests + n, errors: known.errors + failures, errorsStarted: known.errorsStarted + failures,
-          durationMs: known.durationMs + n * clientMs, selfMs: known.selfMs + n * clientMs,
+          ...known,
+          requests: known.requests + n,
+          errors: known.errors + failures,
+          errorsStarted: known.errorsStarted + failures,
+          durationMs: known.durationMs + n * clientMs,
+          selfMs: known.selfMs + n * clientMs,
         })
         passedOn = Math.min(1, passedOn + refused * Math.min(1, perRequest))
       } else {
         ownFailing = Math.min(1, ownFailing + refused * Math.min(1, perRequest))
       }
-      edges.push({ caller: service, callee, inferred, calls: n, errors: Math.round(n * failing), clientMs: n * clientMs, serverMs: inferred ? 0 : n * outcome.ms })
+      edges.push({
+        caller: service,
+        callee,
+        inferred,
+        calls: n,
+        errors: Math.round(n * failing),
+        clientMs: n * clientMs,
+        serverMs: inferred ? 0 : n * outcome.ms,
+      })
     }
     const ownMs = selfMs + (trouble.selfMs ?? 0)
     const failing = Math.min(1, ownFailing + passedOn)
@@ -98,7 +128,9 @@ export function flow(startMs: number, troubles: Troubles = {}, { requests = 200,
 }
 
 /** Calls that have nothing to do with the shop: mailer → queue (inferred). */
-export const MAILROOM: readonly Station[] = [{ service: 'mailer', selfMs: 5, calls: [{ callee: 'queue', perRequest: 1, inferred: true, ms: 2 }] }]
+export const MAILROOM: readonly Station[] = [
+  { service: 'mailer', selfMs: 5, calls: [{ callee: 'queue', perRequest: 1, inferred: true, ms: 2 }] },
+]
 
 /** Windows of traffic from `fromMs` to `toMs`. */
 export function traffic(fromMs: number, toMs: number, troubles: Troubles = {}, options: Parameters<typeof flow>[2] = {}): Flow[] {
@@ -141,20 +173,43 @@ export function errors(service: string, startMs: number, share = 0.2, over: Part
 }
 
 export function latency(service: string, startMs: number, ms = 1900, over: Partial<Anomaly> = {}): Anomaly {
-  return anomaly(service, startMs, { symptom: 'latency', subject: 'all requests latency p95', observed: ms, expected: 85, unit: 'ms', ...over })
+  return anomaly(service, startMs, {
+    symptom: 'latency',
+    subject: 'all requests latency p95',
+    observed: ms,
+    expected: 85,
+    unit: 'ms',
+    ...over,
+  })
 }
 
 export function logBurst(service: string, startMs: number, over: Partial<Anomaly> = {}): Anomaly {
   return anomaly(service, startMs, {
-    detector: 'logs', signal: 'logs', symptom: 'log', subject: 'new: Cannot read properties of undefined', impact: false, observed: 4, expected: 0, unit: 'lines/s',
-    evidence: ['A line never seen before: "Cannot read properties of undefined (reading country)", 40 times.'], ...over,
+    detector: 'logs',
+    signal: 'logs',
+    symptom: 'log',
+    subject: 'new: Cannot read properties of undefined',
+    impact: false,
+    observed: 4,
+    expected: 0,
+    unit: 'lines/s',
+    evidence: ['A line never seen before: "Cannot read properties of undefined (reading country)", 40 times.'],
+    ...over,
   })
 }
 
 export function cpu(service: string, startMs: number, over: Partial<Anomaly> = {}): Anomaly {
   return anomaly(service, startMs, {
-    detector: 'series', signal: 'metrics', symptom: 'saturation', subject: 'process_cpu_seconds_total rate', impact: false, observed: 0.97, expected: 0.2, unit: 'cores',
-    evidence: ['process_cpu_seconds_total rate was 0.97 cores, expected 0.2.'], ...over,
+    detector: 'series',
+    signal: 'metrics',
+    symptom: 'saturation',
+    subject: 'process_cpu_seconds_total rate',
+    impact: false,
+    observed: 0.97,
+    expected: 0.2,
+    unit: 'cores',
+    evidence: ['process_cpu_seconds_total rate was 0.97 cores, expected 0.2.'],
+    ...over,
   })
 }
 
@@ -165,8 +220,18 @@ export function ended(anomaly: Anomaly, endMs: number): Anomaly {
 export function alert(service: string, startMs: number, over: Partial<Alert> = {}): Alert {
   const name = over.name ?? 'HighErrorRate'
   return {
-    kind: 'alert', id: `${name}/${service}/${startMs}`, name, service, severity: 'warning', summary: `${service} fails too often`, labels: [],
-    startMs, endMs: startMs + 4 * MINUTE, atMs: startMs, url: '', ...over,
+    kind: 'alert',
+    id: `${name}/${service}/${startMs}`,
+    name,
+    service,
+    severity: 'warning',
+    summary: `${service} fails too often`,
+    labels: [],
+    startMs,
+    endMs: startMs + 4 * MINUTE,
+    atMs: startMs,
+    url: '',
+    ...over,
   }
 }
 

@@ -251,7 +251,7 @@ function incidentOf(id: string, openedMs: number, anomalies: readonly Anomaly[],
         probability: 0.78,
         evidence: [
           { kind: 'errors-started', points: 3.1, text: '92 % of the excess failures started here (1,181 of 1,284)', ref: anomalies[0]!.id },
-          { kind: 'change', points: 2.4, text: 'deploy of payments 2.4.0: New risk rules, 70 s before the first symptom', ref: change.id },
+          { kind: 'change', points: 2.4, text: 'deploy of payments 2.4.0: New risk rules, 60 s before the first symptom', ref: change.id },
           {
             kind: 'new-log',
             points: 1.2,

@@ -11,11 +11,11 @@ const FOLDER = fileURLToPath(new URL('../../examples/shop', import.meta.url))
 
 export type { Shop }
 
-/** With quick settings: scrapes every second, fifteen customers a second. */
+/** With quick settings: scrapes every second, ten customers a second. */
 export async function startLiveShop(options: ShopOptions): Promise<Shop> {
   if (!existsSync(`${FOLDER}/node_modules/.package-lock.json`)) {
     await promisify(execFile)('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: FOLDER })
   }
   const { startShop } = await import('../../examples/shop/shop.js')
-  return startShop({ rps: 15, scrape: '1s', alertFor: '5s', otlpDelayMs: 500, lokiIntervalMs: 500, ...options })
+  return startShop({ rps: 10, scrape: '1s', alertFor: '5s', otlpDelayMs: 500, lokiIntervalMs: 500, ...options })
 }

@@ -24,7 +24,8 @@ export interface RunningTocsin extends AsyncDisposable {
 export async function startTocsin(args: readonly string[], port: number, timeoutMs = 60_000): Promise<RunningTocsin> {
   const child: ChildProcess = spawn(process.execPath, [CLI, ...args, '--set', `http.port=${port}`], { stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
-  for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-200_000)))
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-200_000)))
   const ended = once(child, 'exit').then(([code]) => code as number | null)
   const url = `http://127.0.0.1:${port}`
   const kill = async () => {
@@ -33,7 +34,8 @@ export async function startTocsin(args: readonly string[], port: number, timeout
   }
   const deadline = performance.now() + timeoutMs
   while (!(await isReady(url))) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`tocsin ${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}:\n${output}`)
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`tocsin ${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}:\n${output}`)
     if (performance.now() > deadline) {
       await kill()
       throw new Error(`tocsin ${args.join(' ')} was not ready after ${timeoutMs} ms:\n${output}`)

@@ -68,7 +68,7 @@ describe('an incident', () => {
 
   test('shows a chart for each anomaly, those that are felt first, three of them unfolded', async () => {
     const { body } = await get(`/incidents/${seeded.incident.id}`)
-    const charts = [...body.matchAll(/<details class="signal" id="a-([^"]+)"( open)?>/g)]
+    const charts = [...body.matchAll(/<details class="signal" id="a-([^"]+)"\s*(open)?\s*>/g)]
     expect(charts.map(([, id]) => id?.at(-1))).toEqual(['0', '1', '2', '4', '3', '5'])
     expect(charts.map(([, , open]) => open !== undefined)).toEqual([true, true, true, false, false, false])
     const points = JSON.parse(/data-points="([^"]+)"/.exec(body)?.[1] ?? '') as number[][]

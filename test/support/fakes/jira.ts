@@ -40,11 +40,13 @@ export async function startJira(options: JiraOptions = {}): Promise<FakeJira> {
     const route = `${request.method} ${path.replace(/^\/issue\/[^/]+/, '/issue/KEY')}`
     const body = parseBody(request) ?? {}
     if (route === 'POST /issue') return create(body)
-    if (route === 'POST /search' && flavor === 'cloud') return failed(410, 'The requested API has been removed. Please migrate to the /rest/api/3/search/jql API.')
+    if (route === 'POST /search' && flavor === 'cloud')
+      return failed(410, 'The requested API has been removed. Please migrate to the /rest/api/3/search/jql API.')
     if (route === (flavor === 'cloud' ? 'POST /search/jql' : 'POST /search')) return search(body)
     const issue = issues.find(({ key }) => path.split('/')[2] === key)
     if (!issue) return failed(404, 'Issue does not exist or you do not have permission to see it.')
-    if (route === 'GET /issue/KEY/comment') return { status: 200, body: { comments: [...issue.comments].reverse(), total: issue.comments.length } }
+    if (route === 'GET /issue/KEY/comment')
+      return { status: 200, body: { comments: [...issue.comments].reverse(), total: issue.comments.length } }
     if (route === 'POST /issue/KEY/comment') return addComment(issue, body)
     if (route === 'GET /issue/KEY/transitions') return { status: 200, body: { transitions: transitionsOf(issue) } }
     if (route === 'POST /issue/KEY/transitions') return transition(issue, body)
@@ -54,7 +56,13 @@ export async function startJira(options: JiraOptions = {}): Promise<FakeJira> {
   const create = (body: Record<string, unknown>): Answer => {
     const fields = (body['fields'] ?? {}) as Record<string, unknown>
     const errors: Record<string, string> = {}
-    const { description, issuetype, labels = [], project: given, summary } = fields as {
+    const {
+      description,
+      issuetype,
+      labels = [],
+      project: given,
+      summary,
+    } = fields as {
       description?: unknown
       issuetype?: { name?: string }
       labels?: string[]
@@ -70,7 +78,12 @@ export async function startJira(options: JiraOptions = {}): Promise<FakeJira> {
     const problem = description === undefined ? '' : textProblem(description)
     if (problem !== '') errors['description'] = problem
     if (Object.keys(errors).length > 0) return { status: 400, body: { errorMessages: [], errors } }
-    const issue: JiraIssue = { key: `${project}-${issues.length + 1}`, fields: { ...fields, labels, summary: String(summary) }, comments: [], status: 'Open' }
+    const issue: JiraIssue = {
+      key: `${project}-${issues.length + 1}`,
+      fields: { ...fields, labels, summary: String(summary) },
+      comments: [],
+      status: 'Open',
+    }
     issues.push(issue)
     if (lagging) unseen.add(issue.key)
     return { status: 201, body: { id: String(10_000 + issues.length), key: issue.key, self: `${root}/issue/${10_000 + issues.length}` } }
@@ -114,13 +127,19 @@ function failed(status: number, message: string): Answer {
 }
 
 function transitionsOf(issue: JiraIssue) {
-  return issue.status === 'Done' ? [{ id: '11', name: 'Reopen', to: { name: 'Open' } }] : [{ id: '31', name: 'Close issue', to: { name: 'Done' } }]
+  return issue.status === 'Done'
+    ? [{ id: '11', name: 'Reopen', to: { name: 'Open' } }]
+    : [{ id: '31', name: 'Close issue', to: { name: 'Done' } }]
 }
 
 function transition(issue: JiraIssue, body: Record<string, unknown>): Answer {
   const wanted = (body['transition'] as { id?: string } | undefined)?.id
   const found = transitionsOf(issue).find(({ id }) => id === wanted)
-  if (!found) return failed(400, `It seems that you have tried to perform a workflow operation that is not valid for the current state of this issue.`)
+  if (!found)
+    return failed(
+      400,
+      `It seems that you have tried to perform a workflow operation that is not valid for the current state of this issue.`,
+    )
   issue.status = found.to.name
   return { status: 204 }
 }

@@ -9,7 +9,13 @@ export interface PagerDutyEvent {
   readonly routing_key: string
   readonly event_action: 'trigger' | 'acknowledge' | 'resolve'
   readonly dedup_key: string
-  readonly payload?: { readonly summary: string; readonly source: string; readonly severity: string; readonly custom_details?: unknown; readonly timestamp?: string }
+  readonly payload?: {
+    readonly summary: string
+    readonly source: string
+    readonly severity: string
+    readonly custom_details?: unknown
+    readonly timestamp?: string
+  }
   readonly links?: readonly { readonly href: string; readonly text?: string }[]
 }
 
@@ -79,9 +85,11 @@ function payloadProblems(payload: unknown): string[] {
   if (typeof payload !== 'object' || payload === null) return ["'payload' is missing or blank"]
   const { severity, source, summary, timestamp } = payload as Record<string, unknown>
   const problems: string[] = []
-  if (typeof summary !== 'string' || summary === '' || summary.length > 1024) problems.push("'payload.summary' is missing or longer than 1024")
+  if (typeof summary !== 'string' || summary === '' || summary.length > 1024)
+    problems.push("'payload.summary' is missing or longer than 1024")
   if (typeof source !== 'string' || source === '') problems.push("'payload.source' is missing or blank")
   if (!['critical', 'error', 'warning', 'info'].includes(String(severity))) problems.push("'payload.severity' is invalid")
-  if (timestamp !== undefined && !(typeof timestamp === 'string' && Date.parse(timestamp) > 0)) problems.push("'payload.timestamp' is no ISO 8601 date")
+  if (timestamp !== undefined && !(typeof timestamp === 'string' && Date.parse(timestamp) > 0))
+    problems.push("'payload.timestamp' is no ISO 8601 date")
   return problems
 }

@@ -27,7 +27,9 @@ export interface FakeSlack extends Fake {
   forget(ts: string): void
 }
 
-export async function startSlack(options: { readonly token?: string; readonly channel?: string; readonly port?: number } = {}): Promise<FakeSlack> {
+export async function startSlack(
+  options: { readonly token?: string; readonly channel?: string; readonly port?: number } = {},
+): Promise<FakeSlack> {
   const { channel = 'C0TOCSIN', token = 'xoxb-fake' } = options
   const messages: SlackMessage[] = []
   const refusals: { method: string; error: string; times: number }[] = []
@@ -41,7 +43,14 @@ export async function startSlack(options: { readonly token?: string; readonly ch
       const problem = contentProblem(args)
       if (problem !== '') return { ok: false, error: problem }
       if (args['thread_ts'] !== undefined && !find(args['thread_ts'])) return { ok: false, error: 'thread_not_found' }
-      const message = { channel, ts: nextTs(), edits: 0, ...contentOf(args), ...pick(args, 'thread_ts'), ...pick(args, 'metadata') } as SlackMessage
+      const message = {
+        channel,
+        ts: nextTs(),
+        edits: 0,
+        ...contentOf(args),
+        ...pick(args, 'thread_ts'),
+        ...pick(args, 'metadata'),
+      } as SlackMessage
       messages.push(message)
       return { ok: true, channel, ts: message.ts, message }
     },
@@ -74,7 +83,8 @@ export async function startSlack(options: { readonly token?: string; readonly ch
       return { status: 200, body: { ok: false, error: refusal.error } }
     }
     const args = argumentsOf(request)
-    if (request.headers['authorization'] !== `Bearer ${token}` && args['token'] !== token) return { status: 200, body: { ok: false, error: 'invalid_auth' } }
+    if (request.headers['authorization'] !== `Bearer ${token}` && args['token'] !== token)
+      return { status: 200, body: { ok: false, error: 'invalid_auth' } }
     if (args['channel'] !== channel) return { status: 200, body: { ok: false, error: 'channel_not_found' } }
     return { status: 200, body: call(args) }
   }
@@ -98,7 +108,8 @@ export async function startSlack(options: { readonly token?: string; readonly ch
 function argumentsOf(request: FakeRequest): Record<string, unknown> {
   if (request.headers['content-type']?.startsWith('application/json')) return JSON.parse(request.body) as Record<string, unknown>
   const args: Record<string, unknown> = {}
-  for (const [name, value] of new URLSearchParams(request.body)) args[name] = name === 'blocks' || name === 'metadata' ? (JSON.parse(value) as unknown) : value
+  for (const [name, value] of new URLSearchParams(request.body))
+    args[name] = name === 'blocks' || name === 'metadata' ? (JSON.parse(value) as unknown) : value
   return args
 }
 
@@ -137,7 +148,8 @@ function contentProblem(args: Record<string, unknown>): string {
   const longest: Readonly<Record<string, number>> = { header: 150, section: 3000 }
   for (const { elements, text, type = '' } of blocks) {
     if (!['header', 'section', 'context', 'actions', 'divider'].includes(type)) return 'invalid_blocks'
-    if (text !== undefined && (text.text === undefined || text.text === '' || text.text.length > (longest[type] ?? 3000))) return 'invalid_blocks'
+    if (text !== undefined && (text.text === undefined || text.text === '' || text.text.length > (longest[type] ?? 3000)))
+      return 'invalid_blocks'
     if (elements !== undefined && (elements.length > 10 || elements.some((element) => !element.text))) return 'invalid_blocks'
   }
   if (JSON.stringify(blocks).length > 13_200) return 'msg_blocks_too_long'
