@@ -106,6 +106,8 @@ const MEASURE = / (error ratio|latency p\d{2,3})$/i
 
 /** Which of a service's requests it is about: '' for all of them, or when its subject does not say. */
 function operationOf(anomaly: Anomaly): string {
+  // What stands before the measure of a metric is the metric's name.
+  if (anomaly.signal === 'metrics') return ''
   const operation = MEASURE.test(anomaly.subject) ? anomaly.subject.replace(MEASURE, '') : ''
   return operation === 'all requests' ? '' : clip(operation, 80)
 }

@@ -1,0 +1,159 @@
+/**
+ * The doors' decoders beside protobufjs. Ours: body as it came, through the endpoint that the door uses, to a batch with series identity,
+ * service names, limits and clean text. The peer: `snappy` where the body is compressed, then protobufjs to message objects, and
+ * nothing after that. Each turn decodes the next of eight bodies.
+ */
+import { uncompressSync } from 'snappy'
+import type { Type } from 'protobufjs'
+import { built } from './built.ts'
+import { repeat, rounded, summary } from './suite.ts'
+import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
+import { lokiBody, PushRequest, remoteWriteBody, START_MS, TracesData, tracesBody, WriteRequest } from './wire.ts'
+
+const BODIES = 8
+
+interface Task {
+  readonly unit: string
+  /** The name of its figure in the JSON. */
+  readonly figure: string
+  readonly path: string
+  readonly snappy: boolean
+  readonly type: Type
+  body(number: number, scale: Scale): Uint8Array
+  /** When the rows of a message were, in its order. */
+  timesOf(message: unknown): number[]
+}
+
+interface Times {
+  readonly timeseries: { samples: { timestamp: number | Long }[] }[]
+  readonly resourceSpans: { scopeSpans: { spans: { startTimeUnixNano: number | Long }[] }[] }[]
+  readonly streams: { entries: { timestamp: { seconds: number | Long; nanos: number } }[] }[]
+}
+type Long = { toString(): string }
+
+const TASKS: Readonly<Record<string, Task>> = {
+  remoteWrite: {
+    unit: 'samples',
+    figure: 'samplesPerCpuS',
+    path: '/api/v1/write',
+    snappy: true,
+    type: WriteRequest,
+    body: (number, scale) => remoteWriteBody(number, scale.quick ? 40 : 2000),
+    timesOf: (message) => (message as Times).timeseries.flatMap(({ samples }) => samples.map((one) => Number(one.timestamp))),
+  },
+  spans: {
+    unit: 'spans',
+    figure: 'spansPerCpuS',
+    path: '/v1/traces',
+    snappy: false,
+    type: TracesData,
+    body: (number, scale) => tracesBody(number, scale.quick ? 10 : 500),
+    timesOf: (message) =>
+      (message as Times).resourceSpans.flatMap(({ scopeSpans }) =>
+        scopeSpans.flatMap(({ spans }) => spans.map((one) => Math.round(Number(one.startTimeUnixNano) / 1e6))),
+      ),
+  },
+  logs: {
+    unit: 'lines',
+    figure: 'linesPerCpuS',
+    path: '/loki/api/v1/push',
+    snappy: true,
+    type: PushRequest,
+    body: (number, scale) => lokiBody(number, scale.quick ? 20 : 1000),
+    timesOf: (message) =>
+      (message as Times).streams.flatMap(({ entries }) =>
+        entries.map(({ timestamp }) => Number(timestamp.seconds) * 1000 + timestamp.nanos / 1e6),
+      ),
+  },
+}
+
+/** What one body decodes to; the times of its rows prove that both sides read the same, and are looked at outside the measurement. */
+type Decode = (body: Uint8Array) => () => number[]
+
+const OURS = 'tocsin'
+const PEER = 'protobufjs'
+
+async function decoderOf(task: Task): Promise<Decode> {
+  const { ENDPOINTS } = await built<typeof import('../src/ingest/doors.ts')>('ingest/doors')
+  const { ingestConfig } = await built<typeof import('../src/ingest/config.ts')>('ingest/config')
+  const { Tally } = await built<typeof import('../src/ingest/decode-context.ts')>('ingest/decode-context')
+  const { Naming } = await built<typeof import('../src/ingest/naming.ts')>('ingest/naming')
+  const { SeriesRegistry } = await built<typeof import('../src/ingest/series-registry.ts')>('ingest/series-registry')
+  const { ServiceRegistry } = await built<typeof import('../src/ingest/service-registry.ts')>('ingest/service-registry')
+  const config = ingestConfig.parse({})
+  const endpoint = ENDPOINTS.get(task.path)!
+  const headers = { 'content-type': 'application/x-protobuf', ...(task.snappy && { 'content-encoding': 'snappy' }) }
+  const shared = {
+    receivedMs: START_MS + 60_000,
+    alertTimeoutMs: config.alertTimeoutMs,
+    limits: config.limits,
+    naming: new Naming(config.naming, config.limits.maxNameChars),
+    series: new SeriesRegistry(config.limits),
+    services: new ServiceRegistry(config.limits),
+  }
+  return (body) => {
+    const context = { ...shared, rejected: new Tally(), skipped: new Tally() }
+    const batch = endpoint.decode({ path: task.path, headers, body, receivedMs: shared.receivedMs }, context)
+    if (batch.kind === 'events' || context.rejected.total > 0) throw new Error(`${task.path} rejected ${context.rejected.text()}`)
+    return () => [...('timeMs' in batch ? batch.timeMs : batch.startMs)]
+  }
+}
+
+function peerOf(task: Task): Decode {
+  return (body) => {
+    const message: unknown = task.type.decode(task.snappy ? (uncompressSync(body as Buffer) as Buffer) : body)
+    return () => task.timesOf(message)
+  }
+}
+
+async function measure(name: string, scale: Scale): Promise<Measured> {
+  const [taskName, side] = name.split(' ') as [string, string]
+  const task = TASKS[taskName]!
+  const bodies = Array.from({ length: BODIES }, (_, number) => task.body(number, scale))
+  const decode = side === OURS ? await decoderOf(task) : peerOf(task)
+  const rowsPerBody = bodies.map((body) => decode(body)().length)
+  const found = decode(bodies[1]!)().reduce((sum, timeMs) => sum + Math.round(timeMs) - START_MS + 1, 0)
+  const result = repeat(scale, (n, watch) => {
+    const number = n % BODIES
+    watch.time(() => decode(bodies[number]!))
+    return rowsPerBody[number]!
+  })
+  return { ...result, found, also: { bodyBytes: bodies[0]!.length, rssMb: process.memoryUsage.rss() / 2 ** 20 } }
+}
+
+function contenders(): Contender[] {
+  return Object.entries(TASKS).flatMap(([task, { unit }]) => [OURS, PEER].map((side) => ({ name: `${task} ${side}`, unit, task })))
+}
+
+function json(results: Results): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(TASKS).map(([task, { figure }]) => {
+      const ours = results.perCpuS(`${task} ${OURS}`)
+      const peer = results.perCpuS(`${task} ${PEER}`)
+      const ratio = results.ratio(`${task} ${OURS}`, `${task} ${PEER}`)
+      return [
+        task,
+        {
+          [figure]: Math.round(ours.median),
+          peer: PEER,
+          peerPerCpuS: Math.round(peer.median),
+          ratio: rounded(ratio.median),
+          ratioOfRounds: summary(ratio),
+          perWallS: Math.round(results.perWallS(`${task} ${OURS}`).median),
+          peerPerWallS: Math.round(results.perWallS(`${task} ${PEER}`).median),
+          bodyBytes: results.also(`${task} ${OURS}`, 'bodyBytes').median,
+        },
+      ]
+    }),
+  )
+}
+
+function notes(results: Results): string[] {
+  return Object.keys(TASKS).map((task) => {
+    const { median, min, max } = results.ratio(`${task} ${OURS}`, `${task} ${PEER}`)
+    const also = (side: string, figure: string) => Math.round(results.also(`${task} ${side}`, figure).median)
+    return `${task}: ${median.toFixed(2)} times protobufjs (rounds ${min.toFixed(2)} to ${max.toFixed(2)}), bodies of ${also(OURS, 'bodyBytes')} bytes, ${also(OURS, 'rssMb')} MB resident against ${also(PEER, 'rssMb')}`
+  })
+}
+
+export const suite: Suite = { contenders, measure, json, notes }

@@ -1,0 +1,167 @@
+/** The wire formats of the ingest suite as protobufjs knows them, and a body of each: made up, the same in each run, shaped like real ones. */
+import protobuf from 'protobufjs'
+import { compressSync } from 'snappy'
+
+/**
+ * https://github.com/prometheus/prometheus/blob/main/prompb/remote.proto, https://github.com/grafana/loki/blob/main/pkg/push/push.proto,
+ * https://github.com/open-telemetry/opentelemetry-proto
+ */
+const { root } = protobuf.parse(`
+syntax = "proto3";
+message WriteRequest { repeated TimeSeries timeseries = 1; }
+message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }
+message Label { string name = 1; string value = 2; }
+message Sample { double value = 1; int64 timestamp = 2; }
+
+message PushRequest { repeated Stream streams = 1; }
+message Stream { string labels = 1; repeated Entry entries = 2; uint64 hash = 3; }
+message Entry { Timestamp timestamp = 1; string line = 2; repeated Label structuredMetadata = 3; }
+message Timestamp { int64 seconds = 1; int32 nanos = 2; }
+
+message TracesData { repeated ResourceSpans resourceSpans = 1; }
+message ResourceSpans { Resource resource = 1; repeated ScopeSpans scopeSpans = 2; string schemaUrl = 3; }
+message Resource { repeated KeyValue attributes = 1; uint32 droppedAttributesCount = 2; }
+message ScopeSpans { Scope scope = 1; repeated Span spans = 2; string schemaUrl = 3; }
+message Scope { string name = 1; string version = 2; repeated KeyValue attributes = 3; }
+message Span {
+  bytes traceId = 1; bytes spanId = 2; string traceState = 3; bytes parentSpanId = 4; string name = 5; int32 kind = 6;
+  fixed64 startTimeUnixNano = 7; fixed64 endTimeUnixNano = 8; repeated KeyValue attributes = 9; uint32 droppedAttributesCount = 10;
+  repeated Event events = 11; Status status = 15; fixed32 flags = 16;
+}
+message Event { fixed64 timeUnixNano = 1; string name = 2; repeated KeyValue attributes = 3; }
+message Status { string message = 2; int32 code = 3; }
+message KeyValue { string key = 1; AnyValue value = 2; }
+message AnyValue { oneof value { string stringValue = 1; bool boolValue = 2; int64 intValue = 3; double doubleValue = 4; } }
+`)
+
+export const WriteRequest = root.lookupType('WriteRequest')
+export const PushRequest = root.lookupType('PushRequest')
+export const TracesData = root.lookupType('TracesData')
+
+/** When the first body was sent. */
+export const START_MS = Date.UTC(2026, 0, 5, 9)
+export const SCRAPE_MS = 15_000
+
+/** Numbers from 0 to 1, the same for each seed: mulberry32. */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296
+  }
+}
+
+function hexOf(random: () => number, bytes: number): Buffer {
+  return Buffer.from(Array.from({ length: bytes }, () => 1 + Math.floor(random() * 255)))
+}
+
+const ROUTES = ['/api/v1/orders', '/api/v1/orders/{id}', '/api/v1/cart', '/api/v1/products/{sku}/reviews', '/healthz']
+
+const pick = <T>(list: readonly T[], random: () => number): T => list[Math.floor(random() * list.length)]!
+
+/** Scrape number `scrape`: 2,000 series of 12 labels, one sample each, in a snappy block of about 100 KB. */
+export function remoteWriteBody(scrape: number, series = 2000): Uint8Array {
+  const labelsAt = randomOf(0)
+  const random = randomOf(scrape + 1)
+  const timestamp = START_MS + scrape * SCRAPE_MS
+  const timeseries = Array.from({ length: series }, (_, i) => {
+    const pod = Math.floor(i / 40)
+    const service = `service-${Math.floor(pod / 2)}`
+    const labels = {
+      __name__: pick(['http_server_requests_total', 'http_server_request_duration_seconds_sum', 'http_server_active_requests'], labelsAt),
+      cluster: 'eu-central-1a',
+      container: service,
+      env: 'production',
+      instance: `10.12.${pod}.17:9464`,
+      job: `shop/${service}`,
+      method: pick(['GET', 'POST', 'PUT', 'DELETE'], labelsAt),
+      namespace: 'shop',
+      pod: `${service}-6f7c9d8b5-${pod.toString(36).padStart(5, 'x')}`,
+      route: `${pick(ROUTES, labelsAt)}/${Math.floor(labelsAt() * 1e6).toString(36)}`,
+      service,
+      status: pick(['200', '201', '204', '400', '404', '500'], labelsAt),
+    }
+    // A third moves in fractions, the rest counts.
+    const value = i % 3 === 0 ? scrape * 10 + random() : i * 1000 + scrape * 50 + Math.floor(random() * 50)
+    return { labels: Object.entries(labels).map(([name, text]) => ({ name, value: text })), samples: [{ value, timestamp }] }
+  })
+  return compressSync(Buffer.from(WriteRequest.encode(WriteRequest.fromObject({ timeseries })).finish()))
+}
+
+/** 500 spans of 12 attributes, of 5 services, as an exporter without compression sends them. */
+export function tracesBody(number: number, spans = 500): Uint8Array {
+  const random = randomOf(number + 1)
+  const text = (key: string, stringValue: string) => ({ key, value: { stringValue } })
+  const int = (key: string, intValue: number) => ({ key, value: { intValue } })
+  const services = 5
+  const spanOf = (i: number) => {
+    const startMs = START_MS + number * 1000 + Math.floor(random() * 1000)
+    const isCall = i % 3 === 0
+    return {
+      traceId: hexOf(random, 16),
+      spanId: hexOf(random, 8),
+      parentSpanId: i % 5 === 0 ? Buffer.alloc(0) : hexOf(random, 8),
+      name: `GET ${ROUTES[i % ROUTES.length]!}`,
+      kind: isCall ? 3 : 2,
+      startTimeUnixNano: `${startMs}000000`,
+      endTimeUnixNano: `${startMs + 1 + Math.floor(random() * 200)}${String(Math.floor(random() * 1e6)).padStart(6, '0')}`,
+      attributes: [
+        text('http.request.method', 'GET'),
+        text('url.scheme', 'https'),
+        text('url.path', `/api/v1/orders/${Math.floor(random() * 1e6)}`),
+        text('http.route', ROUTES[i % ROUTES.length]!),
+        int('http.response.status_code', 200),
+        text('network.protocol.version', '1.1'),
+        text('network.peer.address', `10.12.${i % 250}.17`),
+        int('network.peer.port', 30_000 + (i % 20_000)),
+        text(isCall ? 'server.address' : 'client.address', isCall ? 'products.shop.svc' : '10.1.2.3'),
+        int('server.port', 8080),
+        text('user_agent.original', 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0'),
+        int('thread.id', 1 + (i % 16)),
+      ],
+      status: { code: random() < 0.02 ? 2 : 0 },
+      flags: 1,
+    }
+  }
+  const resourceSpans = Array.from({ length: services }, (_, service) => ({
+    resource: {
+      attributes: [
+        text('service.name', `service-${service}`),
+        text('service.version', '1.4.2'),
+        text('k8s.pod.name', `service-${service}-6f7c9d8b5-x2x4z`),
+        text('telemetry.sdk.language', 'nodejs'),
+      ],
+    },
+    scopeSpans: [
+      { scope: { name: '@opentelemetry/instrumentation-http', version: '0.200.0' }, spans: Array.from({ length: spans / services }, (_, i) => spanOf(i)) },
+    ],
+  }))
+  return TracesData.encode(TracesData.fromObject({ resourceSpans })).finish()
+}
+
+/** 1,000 lines in 5 streams, half of them JSON, in a snappy block. */
+export function lokiBody(number: number, lines = 1000): Uint8Array {
+  const random = randomOf(number + 1)
+  const perStream = lines / 5
+  const streams = Array.from({ length: 5 }, (_, stream) => ({
+    labels: `{app="service-${stream}", namespace="shop", pod="service-${stream}-6f7c9d8b5-x2x4z", container="main"}`,
+    entries: Array.from({ length: perStream }, (_, i) => ({
+      timestamp: { seconds: Math.floor(START_MS / 1000) + number, nanos: i * 1_000_000 },
+      line: lineOf(i, random),
+    })),
+  }))
+  return compressSync(Buffer.from(PushRequest.encode(PushRequest.fromObject({ streams })).finish()))
+}
+
+function lineOf(i: number, random: () => number): string {
+  const id = Math.floor(random() * 1e9)
+  const ms = (random() * 100).toFixed(2)
+  const route = ROUTES[i % ROUTES.length]!
+  if (i % 2 === 0) {
+    return JSON.stringify({ level: 'info', time: START_MS + i, pid: 17, hostname: 'x2x4z', reqId: id, route, ms: Number(ms), msg: 'request completed' })
+  }
+  if (i % 4 === 1) return `2026-01-05T09:00:00.123Z INFO  [http-nio-8080-exec-${i % 16}] c.e.shop.OrderController : order ${id} stored in ${ms} ms`
+  return `ts=2026-01-05T09:00:00.123Z level=warn caller=client.go:217 msg="request was slow" route=${route} id=${id} took=${ms}ms`
+}
