@@ -5,7 +5,12 @@
  */
 import { uncompressSync } from 'snappy'
 import type { Type } from 'protobufjs'
-import { built } from './built.ts'
+import { ENDPOINTS } from '../src/ingest/doors.ts'
+import { ingestConfig } from '../src/ingest/config.ts'
+import { Tally } from '../src/ingest/decode-context.ts'
+import { Naming } from '../src/ingest/naming.ts'
+import { SeriesRegistry } from '../src/ingest/series-registry.ts'
+import { ServiceRegistry } from '../src/ingest/service-registry.ts'
 import { repeat, rounded, summary } from './suite.ts'
 import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
 import { lokiBody, PushRequest, remoteWriteBody, START_MS, TracesData, tracesBody, WriteRequest } from './wire.ts'
@@ -73,13 +78,7 @@ type Decode = (body: Uint8Array) => () => number[]
 const OURS = 'tocsin'
 const PEER = 'protobufjs'
 
-async function decoderOf(task: Task): Promise<Decode> {
-  const { ENDPOINTS } = await built<typeof import('../src/ingest/doors.ts')>('ingest/doors')
-  const { ingestConfig } = await built<typeof import('../src/ingest/config.ts')>('ingest/config')
-  const { Tally } = await built<typeof import('../src/ingest/decode-context.ts')>('ingest/decode-context')
-  const { Naming } = await built<typeof import('../src/ingest/naming.ts')>('ingest/naming')
-  const { SeriesRegistry } = await built<typeof import('../src/ingest/series-registry.ts')>('ingest/series-registry')
-  const { ServiceRegistry } = await built<typeof import('../src/ingest/service-registry.ts')>('ingest/service-registry')
+function decoderOf(task: Task): Decode {
   const config = ingestConfig.parse({})
   const endpoint = ENDPOINTS.get(task.path)!
   const headers = { 'content-type': 'application/x-protobuf', ...(task.snappy && { 'content-encoding': 'snappy' }) }
@@ -101,7 +100,9 @@ async function decoderOf(task: Task): Promise<Decode> {
 
 function peerOf(task: Task): Decode {
   return (body) => {
-    const message: unknown = task.type.decode(task.snappy ? (uncompressSync(body as Buffer) as Buffer) : body)
+    const message: unknown = task.type.decode(
+      task.snappy ? (uncompressSync(Buffer.from(body.buffer, body.byteOffset, body.length)) as Buffer) : body,
+    )
     return () => task.timesOf(message)
   }
 }
@@ -110,7 +111,7 @@ async function measure(name: string, scale: Scale): Promise<Measured> {
   const [taskName, side] = name.split(' ') as [string, string]
   const task = TASKS[taskName]!
   const bodies = Array.from({ length: BODIES }, (_, number) => task.body(number, scale))
-  const decode = side === OURS ? await decoderOf(task) : peerOf(task)
+  const decode = side === OURS ? decoderOf(task) : peerOf(task)
   const rowsPerBody = bodies.map((body) => decode(body)().length)
   const found = decode(bodies[1]!)().reduce((sum, timeMs) => sum + Math.round(timeMs) - START_MS + 1, 0)
   const result = repeat(scale, (n, watch) => {

@@ -20,7 +20,8 @@ export async function runRounds(name: string, suite: Suite, scale: Scale, rounds
   for (const { name: one, task } of contenders) {
     for (const { name: other } of contenders.filter((contender) => task !== undefined && contender.task === task)) {
       const [found, also] = [measured.get(one)![0]!.found, measured.get(other)![0]!.found]
-      if (found !== also) throw new Error(`${one} and ${other} did not find the same in the same input (${found} and ${also}): nothing to compare`)
+      if (found !== also)
+        throw new Error(`${one} and ${other} did not find the same in the same input (${found} and ${also}): nothing to compare`)
     }
   }
   return resultsOf(measured)
@@ -29,7 +30,7 @@ export async function runRounds(name: string, suite: Suite, scale: Scale, rounds
 function measureApart(suite: string, contender: string, scale: Scale): Promise<Measured> {
   return new Promise((resolve, reject) => {
     const child = fork(RUNNER, [suite, '--measure', contender], {
-      execArgv: ['--import', import.meta.resolve('tsx'), '--expose-gc'],
+      execArgv: ['--import', import.meta.resolve('tsx'), '--import', import.meta.resolve('./built.mjs'), '--expose-gc'],
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     let result: Measured | undefined

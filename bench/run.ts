@@ -5,10 +5,11 @@
  */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { isBuilt } from './built.ts'
+import { messageOf } from '../src/errors.ts'
 import { runRounds } from './rounds.ts'
 import { rounded, type Results, type Scale, type Spread, type Suite } from './suite.ts'
 
@@ -38,9 +39,17 @@ const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 
 if (load === undefined || tooMany.length > 0) refuse(`name one suite: ${USAGE}`)
 else if (!Number.isInteger(rounds) || rounds < 1 || rounds % 2 === 0) refuse('--rounds takes an odd number, so that there is a middle one')
-else if (!isBuilt()) refuse('the benchmarks measure the built program: run `npm run build` first, or use `npm run bench`, which does')
+else if (!existsSync(new URL('../dist/.built', import.meta.url)))
+  refuse('the benchmarks measure the built program: run `npm run build` first, or use `npm run bench`, which does')
 else if (values.measure !== undefined) await measure((await load()).suite, values.measure)
-else await compare((await load()).suite)
+else {
+  try {
+    await compare((await load()).suite)
+  } catch (error) {
+    process.stderr.write(`bench: ${messageOf(error)}\n`)
+    process.exitCode = 1
+  }
+}
 
 /** In a process of its own: told the scale, answers with what it measured. */
 async function measure(suite: Suite, contender: string): Promise<void> {

@@ -73,13 +73,13 @@ export function remoteWriteBody(scrape: number, series = 2000): Uint8Array {
       __name__: pick(['http_server_requests_total', 'http_server_request_duration_seconds_sum', 'http_server_active_requests'], labelsAt),
       cluster: 'eu-central-1a',
       container: service,
-      env: 'production',
+      customer: Math.floor(labelsAt() * 2 ** 52).toString(16),
       instance: `10.12.${pod}.17:9464`,
       job: `shop/${service}`,
       method: pick(['GET', 'POST', 'PUT', 'DELETE'], labelsAt),
       namespace: 'shop',
       pod: `${service}-6f7c9d8b5-${pod.toString(36).padStart(5, 'x')}`,
-      route: `${pick(ROUTES, labelsAt)}/${Math.floor(labelsAt() * 1e6).toString(36)}`,
+      route: `${pick(ROUTES, labelsAt)}/${Math.floor(labelsAt() * 2 ** 52).toString(36)}`,
       service,
       status: pick(['200', '201', '204', '400', '404', '500'], labelsAt),
     }
@@ -135,7 +135,10 @@ export function tracesBody(number: number, spans = 500): Uint8Array {
       ],
     },
     scopeSpans: [
-      { scope: { name: '@opentelemetry/instrumentation-http', version: '0.200.0' }, spans: Array.from({ length: spans / services }, (_, i) => spanOf(i)) },
+      {
+        scope: { name: '@opentelemetry/instrumentation-http', version: '0.200.0' },
+        spans: Array.from({ length: spans / services }, (_, i) => spanOf(i)),
+      },
     ],
   }))
   return TracesData.encode(TracesData.fromObject({ resourceSpans })).finish()
@@ -160,8 +163,18 @@ function lineOf(i: number, random: () => number): string {
   const ms = (random() * 100).toFixed(2)
   const route = ROUTES[i % ROUTES.length]!
   if (i % 2 === 0) {
-    return JSON.stringify({ level: 'info', time: START_MS + i, pid: 17, hostname: 'x2x4z', reqId: id, route, ms: Number(ms), msg: 'request completed' })
+    return JSON.stringify({
+      level: 'info',
+      time: START_MS + i,
+      pid: 17,
+      hostname: 'x2x4z',
+      reqId: id,
+      route,
+      ms: Number(ms),
+      msg: 'request completed',
+    })
   }
-  if (i % 4 === 1) return `2026-01-05T09:00:00.123Z INFO  [http-nio-8080-exec-${i % 16}] c.e.shop.OrderController : order ${id} stored in ${ms} ms`
+  if (i % 4 === 1)
+    return `2026-01-05T09:00:00.123Z INFO  [http-nio-8080-exec-${i % 16}] c.e.shop.OrderController : order ${id} stored in ${ms} ms`
   return `ts=2026-01-05T09:00:00.123Z level=warn caller=client.go:217 msg="request was slow" route=${route} id=${id} took=${ms}ms`
 }

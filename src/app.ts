@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { messageOf } from './errors.ts'
@@ -96,8 +97,19 @@ async function start(
   }
 
   const log: FastifyBaseLogger = telemetry.log.child({}, { level: 'warn' })
-  const http = fastify({ loggerInstance: log, bodyLimit: config.ingest.limits.maxBodyBytes, forceCloseConnections: 'idle' })
-  cleanup.push(() => http.close())
+  const { maxBodyBytes, maxReceiveMs } = config.ingest.limits
+  const http = fastify({
+    loggerInstance: log,
+    bodyLimit: maxBodyBytes,
+    forceCloseConnections: 'idle',
+    // Without it a request that never ends keeps its connection, and what it has sent so far, for ever.
+    requestTimeout: maxReceiveMs,
+    http: { connectionsCheckingInterval: Math.min(maxReceiveMs, 10_000) },
+  })
+  cleanup.push(() => {
+    http.server.closeAllConnections()
+    return http.close()
+  })
   registerHealth(http, telemetry, readiness)
 
   const topics = topicsWith(config.kafka.topicPrefix)
@@ -165,6 +177,8 @@ async function start(
     const stage = notify
     cleanup.push(() => stage.stop())
   }
+  // Last started, first stopped: what has come in is finished while the stages behind the doors still run.
+  cleanup.push(() => closeDoors(http, telemetry))
   isStarted = true
   return { url, door, db, notify, stop }
 }
@@ -191,6 +205,19 @@ function registerHealth(http: FastifyInstance, telemetry: Telemetry, readiness: 
     }
   })
   http.get('/metrics', async (_, reply) => reply.type(telemetry.registry.contentType).send(await telemetry.registry.metrics()))
+}
+
+const FINISH_REQUESTS_MS = 5_000
+
+/** Lets nobody in any more. Requests that take longer to end are cut off when the stages behind them have stopped. */
+async function closeDoors(http: FastifyInstance, telemetry: Telemetry): Promise<void> {
+  const patience = new AbortController()
+  const late = delay(FINISH_REQUESTS_MS, 'late', { signal: patience.signal })
+  const outcome = await Promise.race([http.close(), late]).finally(() => {
+    late.catch(() => undefined) // cut short: nobody waits for it any more
+    patience.abort()
+  })
+  if (outcome === 'late') telemetry.log.warn({ event: 'requests_cut_off' }, `requests had not ended ${FINISH_REQUESTS_MS} ms after the doors closed`)
 }
 
 /** Sends a tick every `tickMs`, one at a time; answers how to stop. */

@@ -44,11 +44,12 @@ export function changeEntry(incident: string, change: Change): TimelineEntry {
   return entry(incident, 'change', change.atMs, change.service, changeText(change), change.id)
 }
 
-/** `deploy of payments 2.4: new risk rules`. */
+/** `deploy of payments 2.4: new risk rules`; a title that says no more than that is left out. */
 export function changeText(change: Change): string {
   const what = change.service === '' ? change.type : `${change.type} of ${named(change.service)}`
   const version = change.version === '' ? '' : ` ${clip(change.version, 60)}`
-  return `${what}${version}${change.title === '' ? '' : `: ${clip(change.title, 160)}`}`
+  const saysNoMore = [change.service, change.version, `${change.service} ${change.version}`].includes(change.title)
+  return `${what}${version}${change.title === '' || saysNoMore ? '' : `: ${clip(change.title, 160)}`}`
 }
 
 export function causeEntry(incident: string, cause: Cause, atMs: number): TimelineEntry {

@@ -10,6 +10,7 @@ export const limitsConfig = z.strictObject({
   maxBodyBytes: count(16 * 1024 * 1024, 'Largest request body as it comes over the wire; larger ones get 413.'),
   maxDecodedBytes: count(64 * 1024 * 1024, 'Largest body after decompression; checked before memory is taken.'),
   maxInFlightBytes: count(256 * 1024 * 1024, 'Bodies being received or handled at the same time, in bytes; beyond it senders get 429.'),
+  maxReceiveMs: count(60_000, 'A request that has not come in whole after this long is refused with 408, in milliseconds.'),
   maxRowsPerRequest: count(1_000_000, 'Samples, log lines or spans in one request; more gets 413.'),
   maxRecordBytes: count(900_000, 'Largest record written to the telemetry topic; keep it below the message limit of the broker.'),
   maxSeries: count(200_000, 'Metric series active at the same time, per process; samples of further ones are rejected.'),

@@ -95,7 +95,7 @@ function readBody(
   maxBodyBytes: number,
   count: (bytes: number) => boolean,
 ): Promise<Buffer | 'too-large' | 'overload'> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     let chunks: Buffer[] = []
     let keptBytes = 0
     let seenBytes = 0
@@ -120,9 +120,10 @@ function readBody(
       }
     })
     stream.on('end', () => resolve(fate ?? Buffer.concat(chunks)))
-    stream.on('error', (error) => {
+    // The sender has gone, or was too slow: nobody waits for an answer, and it is no failure of ours.
+    stream.on('error', () => {
       giveUp('overload')
-      reject(error)
+      resolve('overload')
     })
     stream.on('close', () => {
       // After `end` this changes nothing; before it the sender has gone and nobody waits for an answer.

@@ -119,6 +119,26 @@ describe('a record that cannot be read', () => {
   })
 })
 
+it('hands on many records without waiting for each, in their order, and no more than a few megabytes', async () => {
+  const kafka = await start({ signal: 'logs', encoding: 'lines', service: 'job' })
+  let open = () => {}
+  kafka.transport.gate = new Promise((resolve) => (open = () => resolve(undefined)))
+  let asked = 0
+  const publish = kafka.transport.publish.bind(kafka.transport)
+  kafka.transport.publish = (...args) => {
+    asked++
+    return publish(...args)
+  }
+  const lines = Array.from({ length: 10 }, (_, i) => `line ${i} ${'x'.repeat(i < 5 ? 1 : 1_000_000)}`)
+  const done = kafka.send(lines)
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(asked).toBe(8)
+  open()
+  await done
+  const bodies = kafka.transport.of('logs').flatMap(linesOf)
+  expect(bodies.map(({ body }) => body.slice(0, 6))).toEqual(lines.map((line) => line.slice(0, 6)))
+})
+
 describe('when our own side fails', () => {
   it('the batch comes again', async () => {
     const kafka = await start({ signal: 'metrics' })

@@ -9,7 +9,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { describe } from 'vitest'
 
-export type Service = 'kafka' | 'kcat' | 'postgres' | 'prometheus' | 'alertmanager' | 'chromium'
+export type Service = 'kafka' | 'kcat' | 'postgres' | 'prometheus' | 'node-exporter' | 'alertmanager' | 'chromium'
 
 const install = 'bash .ci/install-services (Debian, as root) installs all of them'
 
@@ -41,6 +41,7 @@ const checks: Readonly<Record<Service, () => string | undefined>> = {
   kcat: () => absent('kcat', 'kafkacat'),
   postgres: () => (postgresBin() === undefined ? 'no initdb under /usr/lib/postgresql or on the PATH' : undefined),
   prometheus: () => absent('prometheus'),
+  'node-exporter': () => absent('prometheus-node-exporter'),
   alertmanager: () => absent('prometheus-alertmanager', 'alertmanager'),
   chromium: () => absent('chromium', 'chromium-browser', 'google-chrome'),
 }

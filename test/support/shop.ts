@@ -11,11 +11,15 @@ const FOLDER = fileURLToPath(new URL('../../examples/shop', import.meta.url))
 
 export type { Shop }
 
+/** Installs its packages where they are missing. */
+export async function installShop(): Promise<void> {
+  if (existsSync(`${FOLDER}/node_modules/.package-lock.json`)) return
+  await promisify(execFile)('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: FOLDER })
+}
+
 /** With quick settings: scrapes every second, ten customers a second. */
 export async function startLiveShop(options: ShopOptions): Promise<Shop> {
-  if (!existsSync(`${FOLDER}/node_modules/.package-lock.json`)) {
-    await promisify(execFile)('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: FOLDER })
-  }
+  await installShop()
   const { startShop } = await import('../../examples/shop/shop.js')
   return startShop({ rps: 10, scrape: '1s', alertFor: '5s', otlpDelayMs: 500, lokiIntervalMs: 500, ...options })
 }

@@ -69,3 +69,19 @@ async function isReady(url: string): Promise<boolean> {
     return false // not listening yet
   }
 }
+
+/** Rows that a process has taken in so far, by door, from its /metrics. */
+export async function rowsByDoor(url: string): Promise<Readonly<Record<string, number>>> {
+  return countersOf(url, 'tocsin_door_rows_total', 'door')
+}
+
+/** The values of a counter by one of its labels. */
+export async function countersOf(url: string, name: string, label: string): Promise<Readonly<Record<string, number>>> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  const counts: Record<string, number> = {}
+  for (const line of text.split('\n').filter((each) => each.startsWith(`${name}{`))) {
+    const by = new RegExp(`[{,]${label}="([^"]*)"`).exec(line)?.[1]
+    if (by !== undefined) counts[by] = (counts[by] ?? 0) + Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return counts
+}
