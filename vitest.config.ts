@@ -1,11 +1,34 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests that run several real programs at once and look at how fast things happen: one at a time, after the others. */
+const HEAVY = ['test/acceptance/**/*.test.ts', 'test/contract/transport*.test.ts']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 120_000,
-    maxWorkers: 2,
-    reporters: process.env['CI'] ? ['default', './test/support/plain-reporter.ts'] : ['default'],
+    reporters: process.env['CI'] === undefined ? ['default'] : ['default', './test/support/plain-reporter.ts'],
+    projects: [
+      {
+        test: {
+          name: 'parts',
+          include: ['test/**/*.test.ts'],
+          exclude: HEAVY,
+          testTimeout: 30_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'whole',
+          include: HEAVY,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 })

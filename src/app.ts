@@ -104,7 +104,8 @@ async function start(
     forceCloseConnections: 'idle',
     // Without it a request that never ends keeps its connection, and what it has sent so far, for ever.
     requestTimeout: maxReceiveMs,
-    http: { connectionsCheckingInterval: Math.min(maxReceiveMs, 10_000) },
+    // Node takes the shorter of the two limits for the headers, whichever it is called.
+    http: { headersTimeout: maxReceiveMs, connectionsCheckingInterval: Math.min(maxReceiveMs, 10_000) },
   })
   cleanup.push(() => {
     http.server.closeAllConnections()

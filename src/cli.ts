@@ -69,7 +69,8 @@ function rolesOf(text: string | undefined): readonly Role[] {
   return names as Role[]
 }
 
-function seedOf(text = '1'): number {
+/** The default is the shipped model's: `tocsin train` alone makes that one again. */
+function seedOf(text = '7'): number {
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--seed takes a whole number, not ${JSON.stringify(text)}`)
   return Number(text)
 }
@@ -108,11 +109,15 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
       seed: { type: 'string' },
     })
     const { train, REPLAY_DEFAULTS } = await import('./replays.ts')
+    const { recording, vectors, seed, out } = values
+    if (recording !== undefined && vectors !== undefined) throw new UsageError('--recording and --vectors: give only one of them')
+    if (out === undefined && (recording ?? vectors ?? seed) !== undefined)
+      throw new UsageError('say where to write the model with --out models/NAME: models/service is the one that comes with Tocsin')
     await train(configOf(values, { ...REPLAY_DEFAULTS, logLevel: 'info' }), {
-      recording: values.recording,
-      vectors: values.vectors,
-      out: values.out ?? 'models/service',
-      seed: seedOf(values.seed),
+      recording,
+      vectors,
+      out: out ?? 'models/service',
+      seed: seedOf(seed),
     })
   },
   async config(args) {

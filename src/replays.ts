@@ -126,7 +126,7 @@ export async function demo(
 export async function train(config: Config, options: TrainOptions): Promise<void> {
   const telemetry = telemetryFor(config)
   const { out, seed, recording, vectors } = options
-  let source: VectorSource = { kind: 'synthetic', rows: 20_000 }
+  let source: VectorSource = { kind: 'synthetic', rows: 40_000 }
   if (vectors !== undefined) source = { kind: 'file', file: vectors }
   else if (recording !== undefined) {
     const collector = new VectorCollector()

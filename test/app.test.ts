@@ -45,6 +45,8 @@ async function halfARequest(url: string): Promise<{ readonly answer: Promise<str
   socket.on('error', () => undefined) // a reset is an end as well
   const ended = once(socket, 'close')
   socket.write('POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{')
+  // Answered after what was sent before it has been read.
+  await fetch(`${url}/-/healthy`)
   return { answer: ended.then(() => text) }
 }
 

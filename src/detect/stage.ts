@@ -101,8 +101,8 @@ class DetectStage implements BatchHandler {
   async revoked(partition: number): Promise<void> {
     const owned = this.#owned.get(partition)
     this.#owned.delete(partition)
-    // A checkpoint must not cover findings that nobody got: without it they are made again.
-    if (owned === undefined || owned.findings.length > 0) return
+    // A checkpoint must not cover findings and dead letters that nobody got: without it they are made again.
+    if (owned === undefined || owned.findings.length > 0 || owned.deadLetters.length > 0) return
     await this.#save(partition, owned)
   }
 

@@ -131,6 +131,14 @@ test('stopping saves, and a clean restart has nothing to repeat', async () => {
   expect(store.rows.get(0)!.next_offset).toBe(333)
 })
 
+test('a dead letter that could not be published is covered by no checkpoint', async () => {
+  const { store, carrier, stage } = await started()
+  carrier.broken = true
+  await expect(carrier.deliver([Uint8Array.of(1, 2, 3)])).rejects.toThrow('away')
+  await stage[Symbol.asyncDispose]()
+  expect(store.rows.size).toBe(0)
+})
+
 test('findings that could not be published are published with the next try, once, and no checkpoint covers them before', async () => {
   const batches = incident()
   const whole = await started()
