@@ -3,8 +3,10 @@
  * pipeline and compares the incidents with the injected fault.
  *   npx tsx bench/nezha.ts --data DIR [--cases N] [--only TEXT] [--recordings DIR] [--cli FILE] [--json]
  * Detected: an incident opened from a minute and a half before the labelled onset (labels are that loose) until a minute after the fault's
- * end. AS@k: the injected service is among the first k causes of the incidents opened then, their causes merged by probability. A case in which
- * nothing opened is a miss. False: an incident opened before that. Recordings are kept in --recordings and made where they are missing.
+ * end. AS@k: the injected service is among the first k causes of the incidents opened then: those of the most severe ones first, of equally severe
+ * ones merged by probability. A case in which nothing opened is a miss. False: an incident opened before that. The metrics, logs and traces before
+ * the fault are one minute of the same day over and over, so whatever else has changed since that minute begins with the fault
+ * and competes with it. Recordings are kept in --recordings and made where they are missing.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -19,11 +21,18 @@ const LABEL_TOLERANCE_MS = 90_000
 const FAULT_MS = 180_000
 const AFTER_MS = 60_000
 
+/** Whoever is paged looks at the worst first. */
+const SEVERITIES = ['critical', 'error', 'warning', 'info'] as const
+
 const casesSchema = z.object({ cases: z.array(z.object({ id: z.string(), inject_type: z.string() })) })
 const truthSchema = z.object({ case: z.string(), service: z.string(), type: z.string(), onsetMs: z.number(), recordedFromMs: z.number() })
 const resultSchema = z.object({
   incidents: z.array(
-    z.object({ title: z.string(), openedAt: z.string(), causes: z.array(z.object({ service: z.string(), probability: z.number() })) }),
+    z.object({
+      severity: z.enum(['critical', 'error', 'warning', 'info']),
+      openedAt: z.string(),
+      causes: z.array(z.object({ service: z.string(), probability: z.number() })),
+    }),
   ),
 })
 
@@ -60,11 +69,13 @@ export function scoreCase(truth: Truth, { incidents }: Result): CaseScore {
   const opened = incidents.map((incident) => ({ ...incident, atMs: Date.parse(incident.openedAt) })).sort((a, b) => a.atMs - b.atMs)
   const fromMs = truth.onsetMs - LABEL_TOLERANCE_MS
   const ours = opened.filter(({ atMs }) => atMs >= fromMs && atMs <= truth.onsetMs + FAULT_MS + AFTER_MS)
-  const probability = new Map<string, number>()
-  for (const { causes } of ours)
-    for (const cause of causes) probability.set(cause.service, Math.max(cause.probability, probability.get(cause.service) ?? 0))
-  const ranked = [...probability].sort(([a, pa], [b, pb]) => pb - pa || (a < b ? -1 : 1)).map(([service]) => service)
-  const rank = ranked.indexOf(truth.service) + 1
+  const ranked = new Set<string>()
+  for (const severity of SEVERITIES) {
+    const causes = ours.filter((incident) => incident.severity === severity).flatMap((incident) => incident.causes)
+    causes.sort((a, b) => b.probability - a.probability || (a.service < b.service ? -1 : 1))
+    for (const { service } of causes) ranked.add(service)
+  }
+  const rank = [...ranked].indexOf(truth.service) + 1
   return {
     case: truth.case,
     type: truth.type,
@@ -75,7 +86,7 @@ export function scoreCase(truth: Truth, { incidents }: Result): CaseScore {
     incidents: ours.length,
     falseIncidents: opened.filter(({ atMs }) => atMs < fromMs).length,
     quietMinutes: Math.round((fromMs - truth.recordedFromMs) / 60_000),
-    causes: ranked.slice(0, 5),
+    causes: [...ranked].slice(0, 5),
   }
 }
 

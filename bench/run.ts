@@ -53,6 +53,7 @@ else {
 
 /** In a process of its own: told the scale, answers with what it measured. */
 async function measure(suite: Suite, contender: string): Promise<void> {
+  process.on('disconnect', () => process.exit(1))
   const [scale] = (await once(process, 'message')) as [Scale]
   const result = await suite.measure(contender, scale)
   process.send!(result, () => process.exit(0))

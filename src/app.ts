@@ -96,7 +96,7 @@ async function start(
     readiness.push(() => db.query('select 1'))
   }
 
-  const log: FastifyBaseLogger = telemetry.log.child({}, { level: 'warn' })
+  const log: FastifyBaseLogger = telemetry.log.child({}, telemetry.log.isLevelEnabled('info') ? { level: 'warn' } : {})
   const { maxBodyBytes, maxReceiveMs } = config.ingest.limits
   const http = fastify({
     loggerInstance: log,
@@ -162,7 +162,7 @@ async function start(
     if (options.liveTicks ?? true) cleanup.push(startTicks(door, config.ingest.tickMs, clock, telemetry))
   }
 
-  const url = await http.listen({ host: config.http.host, port: config.http.port })
+  const url = await listen(http, config.http)
   const publicUrl = config.http.publicUrl === '' ? url : config.http.publicUrl.replace(/\/+$/, '')
   let notify: NotifyStage | undefined
   if (roles.has('notify')) {
@@ -182,6 +182,16 @@ async function start(
   cleanup.push(() => closeDoors(http, telemetry))
   isStarted = true
   return { url, door, db, notify, stop }
+}
+
+async function listen(http: FastifyInstance, { host, port }: Config['http']): Promise<string> {
+  try {
+    return await http.listen({ host, port })
+  } catch (error) {
+    const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    const why = inUse ? 'another program listens there: stop it, or set http.port' : `${messageOf(error)}: set http.host and http.port`
+    throw new Error(`Tocsin cannot listen on ${host}:${port}: ${why}`, { cause: error })
+  }
 }
 
 async function openStore(config: Config, telemetry: Telemetry): Promise<Db> {
@@ -218,7 +228,8 @@ async function closeDoors(http: FastifyInstance, telemetry: Telemetry): Promise<
     late.catch(() => undefined) // cut short: nobody waits for it any more
     patience.abort()
   })
-  if (outcome === 'late') telemetry.log.warn({ event: 'requests_cut_off' }, `requests had not ended ${FINISH_REQUESTS_MS} ms after the doors closed`)
+  if (outcome === 'late')
+    telemetry.log.warn({ event: 'requests_cut_off' }, `requests had not ended ${FINISH_REQUESTS_MS} ms after the doors closed`)
 }
 
 /** Sends a tick every `tickMs`, one at a time; answers how to stop. */

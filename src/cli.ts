@@ -41,7 +41,8 @@ function parse<const T extends NonNullable<ParseArgsConfig['options']>>(args: st
   try {
     return parseArgs({ args, options: { ...COMMON, ...options }, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError(messageOf(error), { cause: error })
+    // Node goes on about positional arguments; the first sentence says it.
+    throw new UsageError(messageOf(error).replace(/\. To specify a positional argument.*$/s, ''), { cause: error })
   }
 }
 
@@ -50,9 +51,17 @@ function overridesOf(pairs: readonly string[] = []): Overrides {
     pairs.map((pair) => {
       const at = pair.indexOf('=')
       if (at < 1) throw new UsageError(`--set takes KEY=VALUE, not ${JSON.stringify(pair)}`)
-      return [pair.slice(0, at), parseYaml(pair.slice(at + 1)) as unknown]
+      return [pair.slice(0, at), valueOf(pair.slice(0, at), pair.slice(at + 1))]
     }),
   )
+}
+
+function valueOf(key: string, text: string): unknown {
+  try {
+    return parseYaml(text) as unknown
+  } catch (error) {
+    throw new UsageError(`--set ${key}: ${JSON.stringify(text)} is not YAML: ${messageOf(error).split('\n')[0]}`, { cause: error })
+  }
 }
 
 function configOf(values: { readonly config?: string | undefined; readonly set?: string[] | undefined }, defaults: Overrides = {}): Config {
@@ -80,14 +89,20 @@ function only(positionals: readonly string[], what: string): string {
   return positionals[0]!
 }
 
+function none(positionals: readonly string[]): void {
+  if (positionals.length > 0) throw new UsageError(`there is no use for ${JSON.stringify(positionals[0])} here`)
+}
+
 const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   async run(args) {
-    const { values } = parse(args, { role: { type: 'string' } })
+    const { values, positionals } = parse(args, { role: { type: 'string' } })
+    none(positionals)
     const { run } = await import('./commands.ts')
     await run(configOf(values), rolesOf(values.role))
   },
   async demo(args) {
-    const { values } = parse(args, { json: { type: 'boolean' }, exit: { type: 'boolean' }, recording: { type: 'string' } })
+    const { values, positionals } = parse(args, { json: { type: 'boolean' }, exit: { type: 'boolean' }, recording: { type: 'string' } })
+    none(positionals)
     const { demo, DEMO_DEFAULTS } = await import('./replays.ts')
     await demo(configOf(values, DEMO_DEFAULTS), { json: values.json === true, exit: values.exit === true, recording: values.recording })
   },
@@ -102,12 +117,13 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
     await record(configOf(values), only(positionals, 'FOLDER to write to'))
   },
   async train(args) {
-    const { values } = parse(args, {
+    const { values, positionals } = parse(args, {
       recording: { type: 'string' },
       vectors: { type: 'string' },
       out: { type: 'string' },
       seed: { type: 'string' },
     })
+    none(positionals)
     const { train, REPLAY_DEFAULTS } = await import('./replays.ts')
     const { recording, vectors, seed, out } = values
     if (recording !== undefined && vectors !== undefined) throw new UsageError('--recording and --vectors: give only one of them')
@@ -123,7 +139,8 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   async config(args) {
     const { values, positionals } = parse(args, {})
     const { configExample, configJsonSchema } = await import('./config-docs.ts')
-    const what = positionals[0] ?? 'check'
+    const [what = 'check', ...more] = positionals
+    none(more)
     if (what === 'example') process.stdout.write(configExample())
     else if (what === 'schema') process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`)
     else if (what === 'check') {
@@ -131,7 +148,8 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
       process.stdout.write('The configuration is valid.\n')
     } else throw new UsageError(`tocsin config takes check, example or schema, not ${JSON.stringify(what)}`)
   },
-  async version() {
+  async version(args) {
+    none(parse(args, {}).positionals)
     const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
     process.stdout.write(`${manifest.version}\n`)
   },
@@ -166,6 +184,7 @@ try {
 /** The message with what lies under it; the stack only with --debug. */
 function failureText(error: unknown): string {
   if (process.argv.includes('--debug') && error instanceof Error) return error.stack ?? error.message
-  const cause = error instanceof Error && error.cause !== undefined ? ` (${messageOf(error.cause)})` : ''
-  return `${messageOf(error)}${cause}`
+  const text = messageOf(error)
+  const cause = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : ''
+  return text.includes(cause) ? text : `${text} (${cause})`
 }

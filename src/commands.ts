@@ -1,10 +1,11 @@
 /**
- * The commands that keep running until they are told to stop: `run` and `record`. And `train`, which ends by itself.
+ * The commands that keep running until they are told to stop: `run` and `record`.
  * SIGTERM and SIGINT stop gracefully; a second one does not wait.
  */
 import { pino } from 'pino'
 import { startApp, type Role } from './app.ts'
 import type { Config } from './config.ts'
+import { ConfigError, type ConfigProblem } from './errors.ts'
 import type { Door } from './ingest/door.ts'
 import { createRecorder, type Recorder } from './ingest/recording.ts'
 import { Telemetry } from './telemetry.ts'
@@ -25,10 +26,41 @@ export function stopRequested(): Promise<string> {
   })
 }
 
+/**
+ * Refuses what would start and then lose what it takes: stages of one process that wait for stages of another, with nothing between
+ * the two. Throws a ConfigError.
+ */
+export function checkRoles(config: Config, roles: readonly Role[]): void {
+  const problems: ConfigProblem[] = []
+  const has = (role: Role) => roles.includes(role)
+  const stages = (['ingest', 'detect', 'correlate'] as const).filter((role) => !has(role))
+  if (config.transport === 'embedded' && stages.length > 0 && stages.length < 3) {
+    problems.push({ path: '--role', message: `needs ${stages.join(' and ')} too, or transport: kafka to reach it in another process` })
+  }
+  if (config.store === 'embedded' && (has('notify') || has('web')) && !has('correlate')) {
+    problems.push({ path: '--role', message: 'needs correlate too, or store: postgres: an embedded store belongs to one process' })
+  }
+  if (config.transport === 'embedded' && config.ingest.sources.length > 0 && has('ingest')) {
+    problems.push({ path: 'ingest.sources', message: 'needs transport: kafka' })
+  }
+  if (problems.length > 0) throw new ConfigError('the configuration', problems)
+}
+
+/** Starting takes as long as Kafka or PostgreSQL are away; who wants to stop does not wait for them. */
+const STOP_WHILE_STARTING_MS = 3_000
+
 export async function run(config: Config, roles: readonly Role[]): Promise<void> {
+  checkRoles(config, roles)
   const telemetry = telemetryFor(config)
   const stopping = stopRequested()
-  const app = await startApp({ config, roles, telemetry })
+  const starting = startApp({ config, roles, telemetry })
+  let giveUp: NodeJS.Timeout | undefined
+  if (typeof (await Promise.race([starting, stopping])) === 'string') {
+    telemetry.log.info({ event: 'stopping' }, 'stopping before it has started')
+    giveUp = setTimeout(() => process.exit(0), STOP_WHILE_STARTING_MS)
+  }
+  const app = await starting
+  clearTimeout(giveUp)
   telemetry.log.info({ event: 'started', url: app.url, roles, transport: config.transport, store: config.store }, 'Tocsin has started')
   if (roles.includes('ingest')) process.stdout.write(howToConnect(app.url, config, roles.includes('web')))
   const signal = await stopping
@@ -56,7 +88,7 @@ export async function record(config: Config, folder: string): Promise<void> {
 }
 
 /** What to paste into the senders. */
-export function howToConnect(url: string, config: Config, hasPages: boolean): string {
+function howToConnect(url: string, config: Config, hasPages: boolean): string {
   const token = config.http.token === '' ? '' : `\nEach sender must show the token of http.token as a bearer token.\n`
   const kafka =
     config.ingest.sources.length > 0

@@ -157,7 +157,7 @@ export interface Anomaly {
   readonly unit: string
   /** Requests, lines or samples behind `observed` at the worst moment: an error ratio of 1 over 2 requests is not one over 2,000. */
   readonly volume: number
-  /** True where somebody outside the service feels it: errors or latency of requests it serves. Only impact pages. */
+  /** True where somebody outside the service feels it: errors or latency of requests it serves, work that only piles up. Only impact pages. */
   readonly impact: boolean
   /** Sentences a person can check. Text from telemetry in them is clipped and never trusted as markup. */
   readonly evidence: readonly string[]

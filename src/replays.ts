@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { ROLES, startApp, type App, type Role } from './app.ts'
 import { stopRequested, telemetryFor } from './commands.ts'
 import type { Config, Overrides } from './config.ts'
+import { readManifest } from './ingest/recording.ts'
 import { replay, type ReplayProgress } from './ingest/replay.ts'
 import type { VectorSink } from './detect/detector.ts'
 import { runTraining, type VectorSource } from './detect/training-run.ts'
@@ -28,6 +29,8 @@ export const REPLAY_DEFAULTS: Overrides = {
   'http.port': 0,
   // Nothing is to be taken up again, so nothing need be saved on the way.
   'detect.checkpointMs': 86_400_000,
+  // A recording waits for as long as it takes.
+  'ingest.limits.maxHandleMs': 86_400_000,
   'notify.dryRun': true,
 }
 
@@ -65,6 +68,7 @@ export interface ReplayOptions {
 export async function replayRecording(config: Config, options: ReplayOptions): Promise<{ app: App; result: ReplayResult }> {
   const { recording, telemetry, print, onProgress, vectors, signal } = options
   const startMs = performance.now()
+  await readManifest(recording) // a wrong folder is told at once, before anything is deleted
   await rm(config.dataDir, { recursive: true, force: true })
   const app = await startApp({ config, roles: options.roles ?? ROLES, telemetry, liveTicks: false, print, ...(vectors && { vectors }) })
   try {

@@ -1,4 +1,4 @@
-/** The whole program in this process: what it does with requests that are under way when it stops, and with those that never end. */
+/** The whole program in this process: which roles it can have, what it does with requests that are under way when it stops, and with those that never end. */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, describe, expect, it } from 'vitest'
-import { startApp, type App, type Role } from '../src/app.ts'
+import { ROLES, startApp, type App, type Role } from '../src/app.ts'
+import { checkRoles } from '../src/commands.ts'
 import { parseConfig } from '../src/config.ts'
 import type { Door } from '../src/ingest/door.ts'
 import { Telemetry } from '../src/telemetry.ts'
@@ -31,6 +32,23 @@ async function started(roles: readonly Role[], overrides: Readonly<Record<string
   })
   return app
 }
+
+describe('the roles of a process', () => {
+  const split = { transport: 'kafka', store: 'postgres', 'postgres.url': 'postgres://x/y' }
+  const sources = { 'ingest.sources': [{ topic: 'otlp_logs', signal: 'logs' }] }
+  it.each<[string, Readonly<Record<string, unknown>>, readonly Role[], RegExp | undefined]>([
+    ['everything embedded', {}, ROLES, undefined],
+    ['doors whose rows nobody would get', {}, ['ingest'], /--role: needs detect and correlate too, or transport: kafka/],
+    ['pages of a database that nobody writes', {}, ['web'], /--role: needs correlate too, or store: postgres/],
+    ['pages alone on PostgreSQL', { ...split, transport: 'embedded' }, ['web'], undefined],
+    ['topics without Kafka', sources, ROLES, /ingest\.sources: needs transport: kafka/],
+    ['topics with Kafka', { ...split, ...sources }, ['ingest'], undefined],
+  ])('%s', (_, overrides, roles, refusal) => {
+    const check = () => checkRoles(parseConfig({}, overrides, {}), roles)
+    if (refusal === undefined) expect(check).not.toThrow()
+    else expect(check).toThrow(refusal)
+  })
+})
 
 const change = JSON.stringify({ type: 'deploy', service: 'checkout', version: '2', title: 'checkout 2' })
 const sendChange = (url: string) =>

@@ -43,14 +43,16 @@ export function rankCauses(input: CauseInput): Cause[] {
   const accounts = new Map(suspectsOf(input).map((service) => [service, new Account(service)]))
   const traffic = measureExcess(input.history, [...accounts.keys()], edgesAmong(accounts, graph), input.onsetMs, input.disturbed)
   if (traffic !== undefined) blameTraffic(accounts, traffic, input)
-  blameAnomalies(accounts, input)
+  blameAnomalies(accounts, input, traffic !== undefined)
   blamePosition(accounts, input, traffic !== undefined)
   blameChanges(accounts, input, traffic !== undefined)
   blameOwners(accounts, graph)
-  if ([...accounts.values()].every((account) => account.total === 0)) blameDeepest(accounts, input)
+  mergeAddresses(accounts, graph)
+  const suspects = new Set(accounts.values())
+  if ([...suspects].every((account) => account.total === 0)) blameDeepest(accounts, input)
 
   const scored: { account: Account; score: number; evidence: Evidence[] }[] = []
-  for (const account of accounts.values()) {
+  for (const account of suspects) {
     if (account.total === 0) continue
     const evidence: Evidence[] = account.entries.map((entry) => ({ ...entry, points: rounded(entry.points) }))
     const below = strongestBelow(account, accounts, graph, maxHops)
@@ -100,12 +102,12 @@ function edgesAmong(accounts: ReadonlyMap<string, Account>, graph: Graph): strin
   return keys
 }
 
-/** It shows something, and what it calls does not. */
-function blamePosition(accounts: ReadonlyMap<string, Account>, { graph, core }: CauseInput, traced: boolean): void {
+/** It shows something, and nothing it calls, directly or through others, does. */
+function blamePosition(accounts: ReadonlyMap<string, Account>, { graph, core, maxHops }: CauseInput, traced: boolean): void {
   const withSymptoms = [...accounts.values()].filter((account) => account.total > 0)
   const bothered = new Set(core)
   for (const account of withSymptoms) {
-    const direct = account.points('errors-started', 'failing-calls', 'self-time', 'slow-callee', 'saturation', 'absence')
+    const direct = account.points('errors-started', 'failing-calls', 'self-time', 'slow-callee', 'network', 'saturation', 'absence')
     if (direct >= 0.3 || (graph.isInferred(account.service) && account.points('symptom') > 0)) bothered.add(account.service)
   }
   for (const account of withSymptoms) {
@@ -113,7 +115,9 @@ function blamePosition(accounts: ReadonlyMap<string, Account>, { graph, core }: 
     if (!graph.knows(service) || !bothered.has(service)) continue
     const callees = graph.callees(service)
     // Of what sends nothing itself only the traffic can say that it is well.
-    if (callees.some((callee) => bothered.has(callee) || (!traced && graph.isInferred(callee)))) continue
+    if (callees.some((callee) => !traced && graph.isInferred(callee))) continue
+    // Services between may be silent: called too seldom to say anything of their own.
+    if ([...graph.below(service, maxHops).keys()].some((other) => other !== service && bothered.has(other))) continue
     account.add(
       'position',
       1,
@@ -132,6 +136,21 @@ function blameOwners(accounts: ReadonlyMap<string, Account>, graph: Graph): void
     accounts
       .get(owner)
       ?.add('owner', 1, `${named(service)} sends no telemetry of its own, and ${named(owner)} is the only one that calls it`)
+  }
+}
+
+/** `ledger:8080` and `ledger.prod.svc.cluster.local` are called ledger. */
+const ADDRESS = /^([^.:]+)(?:(?:\.[^.:]+)?\.svc(?:\.[^:]+)?)?(?::\d+)?$/
+
+/** What sends metrics or logs but no spans is known by two names, its own and the address it is called at: one suspect, found under both. */
+function mergeAddresses(accounts: Map<string, Account>, graph: Graph): void {
+  for (const [address, called] of accounts) {
+    const name = ADDRESS.exec(address)?.[1]
+    if (name === undefined || name === address || !graph.isInferred(address) || graph.knows(name)) continue
+    const own = accounts.get(name)
+    if (own === undefined) continue
+    own.take(called)
+    accounts.set(address, own)
   }
 }
 

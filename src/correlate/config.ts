@@ -13,7 +13,7 @@ const duration = (fallback: number, text: string) =>
     .describe(text)
 const count = (fallback: number, text: string) => z.int().positive().default(fallback).describe(text)
 
-export const correlateLimits = z.strictObject({
+const correlateLimits = z.strictObject({
   anomalies: count(5_000, 'Anomalies kept at a time; beyond it the oldest that belong to no open incident are forgotten.'),
   alerts: count(5_000, 'Alerts of other systems kept at a time.'),
   changes: count(2_000, 'Changes kept at a time.'),

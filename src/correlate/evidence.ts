@@ -3,12 +3,13 @@
  * each suspect. Which kind is worth how much stands in ledger.ts.
  */
 import type { Alert, Anomaly, Change, ChangeType } from '../model.ts'
+import { oneLine } from '../wording.ts'
 import { WINDOW_MS, type EdgeExcess, type TrafficExcess } from './excess.ts'
 import { lg, WEIGHTS, type Account } from './ledger.ts'
 import { changeText } from './timeline.ts'
 import { anomalyText } from './title.ts'
 import type { Graph } from './topology.ts'
-import { clip, formatDuration, formatCount, formatPercent, listed, named } from './wording.ts'
+import { formatDuration, formatCount, formatPercent, listed, named } from './wording.ts'
 
 type Accounts = ReadonlyMap<string, Account>
 
@@ -93,8 +94,8 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
     expected += waiting.expected
   }
   if (total <= 0) return
-  // Three times as long as usual is as bad as it gets.
-  const weight = lg(total / Math.max(expected, 1), 2)
+  // Of everybody's requests; where few pass, what they lost says more than what all did.
+  const weight = slowed(total, expected)
   for (const edge of traffic.edges)
     if (edge.inferred) accounts.get(edge.caller)?.noteOwn(ASKED_BADLY * (edge.client.excess / total) * weight)
   for (const { service, self } of own) {
@@ -103,7 +104,11 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
     const each = `${formatDuration(self.excess / self.count)} more per request (normally ${formatDuration(self.expected / self.count)})`
     accounts
       .get(service)
-      ?.add('self-time', share * weight, `${formatPercent(share)} of the extra time is spent in it rather than in what it calls: ${each}`)
+      ?.add(
+        'self-time',
+        share * Math.max(weight, slowed(self.excess, self.expected)),
+        `${formatPercent(share)} of the extra time is spent in it rather than in what it calls: ${each}`,
+      )
   }
   for (const [callee, edges] of edgesByCallee(traffic.edges)) {
     const inferred = edges.filter((edge) => edge.inferred)
@@ -115,9 +120,18 @@ function blameTime(accounts: Accounts, traffic: TrafficExcess, graph: Graph): vo
     const usual = formatDuration(sumOf(slower, (edge) => edge.client.expected) / calls)
     const who = `${listed(slower.map((edge) => edge.caller))} (${formatCount(calls)} calls)`
     const text = `Calls to it by ${who} take ${now} (normally ${usual}): ${formatPercent(share)} of the extra time`
-    accounts.get(callee)?.add('slow-callee', share * weight, text)
+    const local = slowed(
+      sumOf(slower, (edge) => edge.client.excess),
+      sumOf(slower, (edge) => edge.client.expected),
+    )
+    accounts.get(callee)?.add('slow-callee', share * Math.max(weight, local), text)
   }
   blameNetwork(accounts, traffic.edges, total, weight)
+}
+
+/** 0 to 1: three times as long as usual is as bad as it gets. */
+function slowed(excessMs: number, expectedMs: number): number {
+  return lg(excessMs / Math.max(expectedMs, 1), 2)
 }
 
 /** A slow way to a service shows on all edges into it, a slow host on all its edges; on one edge of many it is somebody else's. */
@@ -138,7 +152,11 @@ function blameNetwork(accounts: Accounts, edges: readonly EdgeExcess[], total: n
     const each = formatDuration(sumOf(late, (edge) => edge.gap.excess) / calls)
     const others = listed(late.map((edge) => (edge.callee === account.service ? edge.caller : edge.callee)))
     const text = `Between it and ${others} ${each} per call are lost on the way or in front of the server: ${formatPercent(share)} of the extra time`
-    account.add('network', share * affected * weight, text)
+    const local = slowed(
+      sumOf(late, (edge) => edge.gap.excess),
+      sumOf(late, (edge) => edge.client.expected),
+    )
+    account.add('network', share * affected * Math.max(weight, local), text)
   }
 }
 
@@ -150,12 +168,15 @@ interface Symptoms {
   readonly graph: Graph
 }
 
+/** Where traces say what happened, what is merely unlike itself says little beside them. */
+const VAGUE_BESIDE_TRACES = 0.4
 /** A score ten times the threshold is as telling as it gets. */
 const FULL_SCORE = 10
 const HARD_RESOURCE = /cpu|memory|\bmem\b|heap|disk|filesystem|\boom\b/i
 const SOFT_RESOURCE = 0.6
 
-export function blameAnomalies(accounts: Accounts, { anomalies, alerts, onsetMs, graph }: Symptoms): void {
+export function blameAnomalies(accounts: Accounts, { anomalies, alerts, onsetMs, graph }: Symptoms, traced: boolean): void {
+  const vague = traced ? VAGUE_BESIDE_TRACES : 1
   for (const anomaly of anomalies) {
     // What begins long after the fault is its consequence.
     if (anomaly.startMs > onsetMs + WINDOW_MS) continue
@@ -172,12 +193,12 @@ export function blameAnomalies(accounts: Accounts, { anomalies, alerts, onsetMs,
     } else if (anomaly.symptom === 'absence') account?.add('absence', strength, text, anomaly.id)
     else if (anomaly.symptom === 'traffic') {
       if (anomaly.direction === 'up' && graph.isEntry(anomaly.service)) account?.add('surge', strength, text, anomaly.id)
-    } else if (anomaly.signal === 'mixed') account?.add('detector', strength, text, anomaly.id)
-    else account?.add('unusual', strength, text, anomaly.id)
+    } else if (anomaly.signal === 'mixed') account?.add('detector', vague * strength, text, anomaly.id)
+    else account?.add('unusual', vague * strength, text, anomaly.id)
   }
   for (const alert of alerts) {
     const strength = alert.severity === 'critical' ? 1 : alert.severity === 'error' ? 0.8 : alert.severity === 'warning' ? 0.6 : 0.3
-    accounts.get(alert.service)?.add('alert', strength, `Alert ${clip(alert.name, 120)} (${alert.severity}) names it`, alert.id)
+    accounts.get(alert.service)?.add('alert', strength, `Alert ${oneLine(alert.name, 120)} (${alert.severity}) names it`, alert.id)
   }
   blameFirst(accounts, anomalies, onsetMs)
 }
@@ -200,7 +221,7 @@ function blameFirst(accounts: Accounts, anomalies: readonly Anomaly[], onsetMs: 
   if (earliest === undefined || next === undefined) return
   const leadMs = next.startMs - earliest.startMs
   if (leadMs < MIN_LEAD_MS) return
-  const text = `It left its baseline first, ${formatDuration(leadMs)} before ${named(next.service)}: ${clip(earliest.subject, 120)}`
+  const text = `It left its baseline first, ${formatDuration(leadMs)} before ${named(next.service)}: ${oneLine(earliest.subject, 120)}`
   accounts.get(earliest.service)?.add('onset', leadMs / FULL_LEAD_MS, text, earliest.id)
 }
 

@@ -22,8 +22,8 @@ export const WEIGHTS = {
   'self-time': { points: 3, travels: true },
   /** The same for something that sends no spans: how much longer its callers wait. */
   'slow-callee': { points: 3, travels: true },
-  /** Its share of the extra time between client and server spans, times the share of its edges that have it. */
-  network: { points: 2, travels: true },
+  /** Its share of the extra time between client and server spans, times the share of its edges that have it. What is below it is in neither. */
+  network: { points: 3, travels: false },
   /** CPU, memory, disk; a pool, a queue and the like count less, they also fill up when something below is slow. */
   saturation: { points: 3, travels: false },
   /** It fell silent. */
@@ -74,6 +74,12 @@ export class Account {
     const known = this.#entries.get(kind)
     if (known === undefined || points > known.points || (points === known.points && text < known.text))
       this.#entries.set(kind, { kind, points, text, ref })
+  }
+
+  /** All that another account holds as well: both turn out to be about one service. */
+  take(other: Account): void {
+    for (const { kind, points, text, ref } of other.entries) this.add(kind, points / WEIGHTS[kind].points, text, ref)
+    this.noteOwn(other.own)
   }
 
   /** 0 to 1: how far it could itself have brought about what is charged to what it calls. A change of its own makes that likely. */

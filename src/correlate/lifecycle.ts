@@ -114,11 +114,16 @@ function resolved(draft: Draft, tracked: TrackedIncident, anomalies: readonly An
   const quietMs = nowMs - tracked.lastImpactMs
   const holdMs = config.resolveAfterMs * 2 ** Math.min(returnsOf(tracked), MAX_DOUBLINGS)
   if (quietMs < holdMs) return tracked
-  const lingering = anomalies.some((anomaly) => isStanding(anomaly, nowMs, config.staleMs))
+  const lingering = anomalies.some((anomaly) => holdsOpen(anomaly) && isStanding(anomaly, nowMs, config.staleMs))
   if (lingering && quietMs < Math.max(holdMs, config.lingerMs)) return tracked
   const incident: Incident = { ...tracked.incident, status: 'resolved', resolvedMs: nowMs }
   draft.timeline.push(resolvedEntry(incident, nowMs, quietMs))
   return { ...tracked, incident, closedMs: nowMs, closedBy: 'recovery' }
+}
+
+/** Lines in a log, odd traffic and what does not fit together explain a fault; that they fade slowly does not say that it goes on. */
+function holdsOpen({ symptom }: Anomaly): boolean {
+  return symptom !== 'log' && symptom !== 'traffic' && symptom !== 'other'
 }
 
 /** The very same object when nothing about it changed. */

@@ -14,6 +14,7 @@ import { saveIncidents } from '../store/incidents.ts'
 import { enqueueNotices } from '../store/outbox.ts'
 import { addTimeline } from '../store/timeline.ts'
 import type { Telemetry } from '../telemetry.ts'
+import { deadLetter } from '../transport/dead-letter.ts'
 import type { Topics } from '../transport/topics.ts'
 import type { BatchHandler, InRecord, RecordBatch, Transport } from '../transport/transport.ts'
 import type { CorrelateConfig } from './config.ts'
@@ -152,15 +153,8 @@ class CorrelateStage implements BatchHandler {
 
   /** Rejects when the dead letters are out of reach: the record comes again rather than being lost. */
   async #bury(batch: RecordBatch, record: InRecord, reason: string, error: string, signal: AbortSignal): Promise<void> {
-    const headers = {
-      ...record.headers,
-      reason,
-      error: error.slice(0, 1000),
-      topic: batch.topic,
-      partition: String(batch.partition),
-      offset: String(record.offset),
-    }
-    await this.#options.transport.publish(this.#options.topics.deadLetters, [{ partition: 0, value: record.value, headers }], signal)
+    const { transport, topics } = this.#options
+    await transport.publish(topics.deadLetters, [deadLetter(batch, record, reason, error)], signal)
     this.#told.deadLetter({ reason }, { topic: batch.topic, partition: batch.partition, offset: record.offset, error })
   }
 

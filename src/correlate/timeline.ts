@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto'
 import type { Alert, Anomaly, Cause, Change, Incident, TimelineEntry, TimelineKind } from '../model.ts'
 import { timelineId } from '../store/timeline.ts'
+import { oneLine } from '../wording.ts'
 import { anomalyText } from './title.ts'
-import { clip, formatDuration, named } from './wording.ts'
+import { formatDuration, named } from './wording.ts'
 
 /** Named after what opened it and when: replayed, the same thing opens the same incident; an alert that fires again opens another. */
 export function incidentId(openedBy: string, openedMs: number): string {
@@ -27,17 +28,17 @@ export function anomalyEntry(incident: string, anomaly: Anomaly): TimelineEntry 
 }
 
 export function recoveredEntry(incident: string, anomaly: Anomaly, endMs: number): TimelineEntry {
-  const text = `${clip(anomaly.subject, 120)} is back to normal after ${formatDuration(Math.max(0, endMs - anomaly.startMs))}`
+  const text = `${oneLine(anomaly.subject, 120)} is back to normal after ${formatDuration(Math.max(0, endMs - anomaly.startMs))}`
   return entry(incident, 'recovered', endMs, anomaly.service, text, anomaly.id)
 }
 
 export function alertEntry(incident: string, alert: Alert): TimelineEntry {
-  const summary = alert.summary === '' ? '' : `: ${clip(alert.summary, 300)}`
-  return entry(incident, 'alert', alert.startMs, alert.service, `Alert ${clip(alert.name, 120)} (${alert.severity})${summary}`, alert.id)
+  const summary = alert.summary === '' ? '' : `: ${oneLine(alert.summary, 300)}`
+  return entry(incident, 'alert', alert.startMs, alert.service, `Alert ${oneLine(alert.name, 120)} (${alert.severity})${summary}`, alert.id)
 }
 
 export function alertEndedEntry(incident: string, alert: Alert): TimelineEntry {
-  return entry(incident, 'alert-ended', alert.endMs, alert.service, `Alert ${clip(alert.name, 120)} has ended`, alert.id)
+  return entry(incident, 'alert-ended', alert.endMs, alert.service, `Alert ${oneLine(alert.name, 120)} has ended`, alert.id)
 }
 
 export function changeEntry(incident: string, change: Change): TimelineEntry {
@@ -47,9 +48,9 @@ export function changeEntry(incident: string, change: Change): TimelineEntry {
 /** `deploy of payments 2.4: new risk rules`; a title that says no more than that is left out. */
 export function changeText(change: Change): string {
   const what = change.service === '' ? change.type : `${change.type} of ${named(change.service)}`
-  const version = change.version === '' ? '' : ` ${clip(change.version, 60)}`
+  const version = change.version === '' ? '' : ` ${oneLine(change.version, 60)}`
   const saysNoMore = [change.service, change.version, `${change.service} ${change.version}`].includes(change.title)
-  return `${what}${version}${change.title === '' || saysNoMore ? '' : `: ${clip(change.title, 160)}`}`
+  return `${what}${version}${change.title === '' || saysNoMore ? '' : `: ${oneLine(change.title, 160)}`}`
 }
 
 export function causeEntry(incident: string, cause: Cause, atMs: number): TimelineEntry {

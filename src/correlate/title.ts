@@ -2,9 +2,10 @@
  * What an incident is called and who feels what, from the anomalies and alerts that are felt. Every number in it is one of an anomaly.
  */
 import type { Alert, Anomaly, Severity } from '../model.ts'
+import { oneLine } from '../wording.ts'
 import { alertPages, severityOfAnomaly, severityRank, worse } from './severity.ts'
 import type { Graph } from './topology.ts'
-import { clip, failingShare, formatDuration, formatPercent, formatValue, latencyMs, listed, named } from './wording.ts'
+import { failingShare, formatDuration, formatPercent, formatValue, latencyMs, listed, named } from './wording.ts'
 
 export interface Impression {
   readonly title: string
@@ -48,7 +49,7 @@ export function impressionOf(anomalies: readonly Anomaly[], alerts: readonly Ale
   }
   for (const alert of alerts) {
     if (!alertPages(alert)) continue
-    const text = clip(alert.summary === '' ? alert.name : alert.summary, 140)
+    const text = oneLine(alert.summary === '' ? alert.name : alert.summary, 140)
     const isEntry = graph.isEntry(alert.service)
     felt.push({
       service: alert.service,
@@ -87,7 +88,7 @@ function worstFirst(a: Felt, b: Felt): number {
 }
 
 function titled(felt: Felt): string {
-  return clip(felt.service === '' ? felt.text : `${named(felt.service)}: ${felt.text}`, 200)
+  return oneLine(felt.service === '' ? felt.text : `${named(felt.service)}: ${felt.text}`, 200)
 }
 
 function impactText(felt: readonly Felt[], worst: Felt, services: readonly string[]): string {
@@ -95,7 +96,9 @@ function impactText(felt: readonly Felt[], worst: Felt, services: readonly strin
     ? `Users of ${named(worst.service)} feel it`
     : worst.service === ''
       ? 'An alert says so'
-      : `Callers of ${named(worst.service)} feel it`
+      : worst.symptom === 'saturation'
+        ? `Work piles up at ${named(worst.service)}`
+        : `Callers of ${named(worst.service)} feel it`
   const alsoHere = felt.find((one) => one.service === worst.service && !one.isAlert && one.symptom !== worst.symptom)
   const others = services.filter((service) => service !== worst.service)
   const also = others.length === 0 ? '' : ` Also affected: ${listed(others, 5)}.`
@@ -109,11 +112,11 @@ function operationOf(anomaly: Anomaly): string {
   // What stands before the measure of a metric is the metric's name.
   if (anomaly.signal === 'metrics') return ''
   const operation = MEASURE.test(anomaly.subject) ? anomaly.subject.replace(MEASURE, '') : ''
-  return operation === 'all requests' ? '' : clip(operation, 80)
+  return operation === 'all requests' ? '' : oneLine(operation, 80)
 }
 
 /** `38 % of requests fail (normally 0.2 %)`, `p95 latency of GET /cart 1.9 s (normally 85 ms)`. */
-export function symptomText(anomaly: Anomaly, operation = ''): string {
+function symptomText(anomaly: Anomaly, operation = ''): string {
   const share = failingShare(anomaly, anomaly.observed)
   if (share !== undefined) {
     const normally = failingShare(anomaly, anomaly.expected)
@@ -128,12 +131,14 @@ export function symptomText(anomaly: Anomaly, operation = ''): string {
     return `${quantile === undefined ? '' : `${quantile} `}latency${operation === '' ? '' : ` of ${operation}`} ${formatDuration(ms)}${usual}`
   }
   const usual = Number.isFinite(anomaly.expected) ? ` (normally ${formatValue(anomaly.expected, anomaly.unit)})` : ''
-  return `${clip(anomaly.subject, 100)} ${formatValue(anomaly.observed, anomaly.unit)}${usual}`
+  return `${oneLine(anomaly.subject, 100)} ${formatValue(anomaly.observed, anomaly.unit)}${usual}`
 }
 
 /** One line about any anomaly: what was watched and what it did. */
 export function anomalyText(anomaly: Anomaly): string {
-  const told = anomaly.impact ? '' : clip(anomaly.evidence[0] ?? '', 300)
+  const told = anomaly.impact ? '' : oneLine(anomaly.evidence[0] ?? '', 300)
+  if (told === '' && failingShare(anomaly, anomaly.observed) === undefined && latencyMs(anomaly, anomaly.observed) === undefined)
+    return symptomText(anomaly)
   // The measure is in the sentence that follows.
-  return told === '' ? `${clip(anomaly.subject.replace(MEASURE, ''), 120)}: ${symptomText(anomaly)}` : told
+  return told === '' ? `${oneLine(anomaly.subject.replace(MEASURE, ''), 120)}: ${symptomText(anomaly)}` : told
 }

@@ -1,21 +1,21 @@
 /**
- * Numbers, spans of time and names as people read them: two or three significant digits, a unit, no markup. Text from telemetry is
- * clipped and stripped of control characters here, before it gets into a title or a sentence.
+ * Numbers, spans of time and names as titles and sentences have them: two significant digits, a unit, no markup.
  */
 import type { Anomaly } from '../model.ts'
+import { byteSize, millisecondsPer, oneLine, wholeNumber } from '../wording.ts'
 
 /** Two significant digits, whole numbers from 100 on, with thousands separated. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return 'unknown'
   const size = Math.abs(value)
-  if (size >= 100) return groupThousands(Math.round(value))
+  if (size >= 100) return wholeNumber(value)
   if (size === 0) return '0'
   return size < 1e-4 ? value.toExponential(1) : String(Number(value.toPrecision(2)))
 }
 
 /** Something that comes in whole pieces. */
 export function formatCount(count: number): string {
-  return Number.isFinite(count) ? groupThousands(Math.round(count)) : 'unknown'
+  return Number.isFinite(count) ? wholeNumber(count) : 'unknown'
 }
 
 export function formatPercent(share: number): string {
@@ -37,20 +37,11 @@ export function formatValue(value: number, unit: string): string {
   if (ms !== undefined) return formatDuration(value * ms)
   if (isShare(unit)) return formatPercent(value)
   if (unit === '%') return `${formatNumber(value)} %`
-  if (unit === 'bytes' || unit === 'By') return formatBytes(value)
-  return unit === '' ? formatNumber(value) : `${formatNumber(value)} ${clip(unit, 20)}`
+  if (unit === 'bytes' || unit === 'By') return byteSize(value, formatNumber)
+  return unit === '' ? formatNumber(value) : `${formatNumber(value)} ${oneLine(unit, 20)}`
 }
 
-/** How many milliseconds one of these is; undefined when it is no unit of time. */
-export function millisecondsPer(unit: string): number | undefined {
-  if (unit === 'ms' || unit === 'milliseconds') return 1
-  if (unit === 's' || unit === 'seconds') return 1000
-  if (unit === 'us' || unit === 'µs' || unit === 'microseconds') return 1e-3
-  if (unit === 'ns' || unit === 'nanoseconds') return 1e-6
-  return undefined
-}
-
-export function isShare(unit: string): boolean {
+function isShare(unit: string): boolean {
   return unit === 'ratio' || unit === 'share' || unit === 'fraction'
 }
 
@@ -67,23 +58,9 @@ export function latencyMs(anomaly: Anomaly, value: number): number | undefined {
   return ms === undefined ? undefined : value * ms
 }
 
-const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
-
-/** One line of at most `maxChars` characters. Cut by code point, so that no half of a pair is left. */
-export function clip(text: string, maxChars: number): string {
-  const line = text
-    .slice(0, 4 * maxChars)
-    .replace(CONTROL, ' ')
-    .trim()
-  if (line.length <= maxChars) return line
-  return `${Array.from(line)
-    .slice(0, maxChars - 1)
-    .join('')}…`
-}
-
 /** A service's name inside a sentence. */
 export function named(service: string): string {
-  return service === '' ? 'an unnamed service' : clip(service, 80)
+  return service === '' ? 'an unnamed service' : oneLine(service, 80)
 }
 
 /** `a, b and 3 more`. */
@@ -92,19 +69,4 @@ export function listed(names: readonly string[], atMost = 3): string {
   const more = names.length - shown.length
   if (more > 0) return `${shown.join(', ')} and ${more} more`
   return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)!}`
-}
-
-function formatBytes(value: number): string {
-  const units = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
-  let size = value
-  let unit = 0
-  while (Math.abs(size) >= 1000 && unit < units.length - 1) {
-    size /= 1000
-    unit++
-  }
-  return `${formatNumber(size)} ${units[unit]!}`
-}
-
-function groupThousands(value: number): string {
-  return String(value).replace(/(?<=\d)(?=(?:\d{3})+$)/g, ',')
 }

@@ -1,8 +1,9 @@
 /**
  * Turns the scored observations of subjects into anomalies with a start and an end. An anomaly opens after `openAfter` scores of 1
- * or more in a row, on the same side, and starts at the first of them; it closes after `closeAfter` scores below 1 in a row
+ * or more in a row, on the same side (after two where these are most of a minute apart and the second is far out), and starts at the
+ * first of them; it closes after `closeAfter` scores below 1 in a row
  * (scores just below 1 count half) and ends at the first of them. It is told when it opens, when it has become half again as
- * bad, every `updateEveryMs` of event time, and when it ends. Deterministic; a subject costs a fixed number of bytes.
+ * bad, when it comes to be felt, every `updateEveryMs` of event time, and when it ends. Deterministic; a subject costs a fixed number of bytes.
  */
 import { createHash } from 'node:crypto'
 import type { Anomaly, Symptom } from '../model.ts'
@@ -45,6 +46,9 @@ export interface Observation {
 const HISTORY = 24
 const GROWTH = 1.5
 const MAX_SCORE = 1000
+/** Observations that each stand for most of a minute: a third would come when a short fault is over. */
+const SLOW_MS = 45_000
+const FAR_OUT = 3
 /** Below this an observation is clearly normal. */
 const CLEAR = 0.8
 const MAX_EVIDENCE = 12
@@ -110,10 +114,13 @@ export class Episodes {
       else this.#episodes.delete(key)
       return
     }
+    let felt = false
     if (episode === undefined || (!episode.open && episode.worst.direction !== o.direction)) {
       this.#episodes.set(key, (episode = started(subject, o)))
     } else {
-      episode.subject = subject
+      felt = subject.impact && !episode.subject.impact
+      // Once felt it stays so until it ends: that it grows no longer does not undo it.
+      episode.subject = episode.subject.impact && !subject.impact ? { ...subject, impact: true } : subject
       episode.run++
       episode.quiet = 0
       if (scoreOf(o) > scoreOf(episode.worst)) episode.worst = o
@@ -121,8 +128,9 @@ export class Episodes {
     if (episode.open) {
       this.#draw(episode, o)
       const grown = scoreOf(episode.worst) >= episode.toldScore * GROWTH
-      if (grown || o.timeMs - episode.toldMs >= this.#rules.updateEveryMs) this.#tell(key, episode, o.timeMs, undefined, explain, emit)
-    } else if (episode.run >= this.#rules.openAfter) {
+      if (grown || felt || o.timeMs - episode.toldMs >= this.#rules.updateEveryMs)
+        this.#tell(key, episode, o.timeMs, undefined, explain, emit)
+    } else if (episode.run >= this.#rules.openAfter || (episode.run === 2 && o.score >= FAR_OUT && o.timeMs - episode.startMs >= SLOW_MS)) {
       episode.open = true
       this.#recall(key, episode)
       this.#tell(key, episode, o.timeMs, undefined, explain, emit)
@@ -137,7 +145,7 @@ export class Episodes {
   end(key: string, atMs: number, emit: Emit): void {
     const episode = this.#episodes.get(key)
     this.#episodes.delete(key)
-    if (episode?.open) this.#tell(key, episode, atMs, atMs, () => ['It is no longer reported.'], emit)
+    if (episode?.open) this.#tell(key, episode, atMs, atMs, (worst) => [lastWord(episode.subject, worst)], emit)
   }
 
   /** Drops everything known of it, without a word. */
@@ -320,6 +328,12 @@ function started(subject: Subject, o: Observation): Episode {
     stride: 1,
     inLast: 0,
   }
+}
+
+/** There is nothing more to say than how it was at its worst. */
+function lastWord({ subject, unit }: Subject, { observed, expected }: Observation): string {
+  const figure = (value: number) => `${Number(value.toPrecision(3))}${unit === '' ? '' : ` ${unit}`}`
+  return `${subject} was ${figure(observed)} at its worst, expected ${figure(expected)}; it is no longer reported.`
 }
 
 function scoreOf(o: Observation): number {

@@ -36,6 +36,11 @@ export function bucketQuantile(q: number, bounds: readonly number[], cumulative:
   return bounds[last - 1]!
 }
 
+/** The rank whose value the quantile `q` of so many has at least, `z` standard errors off: ranks of a sample spread like a binomial count. */
+export function surelyAbove(q: number, trials: number, z: number): number {
+  return trials <= 0 ? 0 : Math.max(0, q - z * Math.sqrt((q * (1 - q)) / trials))
+}
+
 /** Lower end of Wilson's score interval for `hits` of `trials`: what the ratio is at least, `z` standard errors off (Wilson, 1927). */
 export function wilsonLower(hits: number, trials: number, z: number): number {
   if (trials <= 0) return 0

@@ -20,6 +20,8 @@ export interface MetricKind {
   readonly unit: string
   /** Requests served to others: their latency and errors are felt outside. */
   readonly served: boolean
+  /** Work that waits to be done. When there is ever more of it, nobody does it. */
+  readonly backlog: boolean
   /** Belongs to a process and moves while it starts. */
   readonly process: boolean
   /** A spread smaller than this, in `unit`, means nothing however steady the series was. */
@@ -83,6 +85,7 @@ const DISK_WORDS = new Set(['disk', 'filesystem', 'fs', 'volume', 'iops', 'inode
 const NETWORK_WORDS = new Set(['network', 'net', 'tcp', 'udp', 'packets', 'socket', 'sockets', 'interface', 'conntrack'])
 const POOL_WORDS = new Set(['pool', 'connection', 'connections', 'conns', 'sessions', 'clients', 'workers'])
 const QUEUE_WORDS = new Set(['queue', 'queued', 'lag', 'backlog', 'pending', 'depth', 'unacked', 'waiting', 'inflight', 'outstanding'])
+const BACKLOG_WORDS = new Set(['lag', 'backlog', 'queue', 'queued', 'unacked'])
 /** More of these is better. */
 const SPARE_WORDS = new Set(['available', 'free', 'idle', 'remaining', 'spare', 'healthy', 'ready', 'success', 'uptime', 'unused'])
 /** Set by people, not by load. */
@@ -161,6 +164,8 @@ export function classifyMetric(name: string, labels: Labels): MetricKind {
           ? `${scale.unit}/s`
           : '/s',
     served,
+    backlog:
+      shape === 'gauge' && symptom === 'saturation' && feature === 'queue' && bad === 'up' && scale.unit === '' && any(BACKLOG_WORDS),
     process,
     floor: floorOf(shape, scale, cpu, runtime),
     relativeFloor: symptom === 'latency' ? 0.1 : 0.05,

@@ -7,6 +7,7 @@
 import type { Emit } from './detector.ts'
 import type { Episodes, Observation, Subject } from './episode.ts'
 import type { Entry, SeriesTable, Service } from './series-table.ts'
+import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 export interface PresenceRules {
   readonly absentAfterIntervals: number
@@ -21,6 +22,8 @@ export class Presence {
   readonly #rules: PresenceRules
   readonly #table: SeriesTable
   readonly #episodes: Episodes
+  /** Since when nothing has come from anybody; 0: it comes. */
+  #senderGoneMs = 0
 
   constructor(rules: PresenceRules, table: SeriesTable, episodes: Episodes) {
     this.#rules = rules
@@ -59,10 +62,29 @@ export class Presence {
 
   tick(nowMs: number, emit: Emit): void {
     const { services } = this.#table
-    let silent = 0
-    for (const service of services.values()) if (nowMs - service.heardMs > this.#limitMs(service)) silent++
-    const everything = silent > 1 && silent === services.size
+    let newestMs = 0
+    let shortestMs = Number.POSITIVE_INFINITY
+    for (const service of services.values()) {
+      newestMs = Math.max(newestMs, service.heardMs)
+      shortestMs = Math.min(shortestMs, this.#limitMs(service))
+    }
+    // Before anybody can be called missing: services with other intervals are not to wait for one another.
+    const everything = services.size > 1 && nowMs - newestMs > shortestMs / 2
+    if (everything) this.#senderGoneMs ||= newestMs
+    else if (this.#senderGoneMs > 0) {
+      // They do not all come back in one moment.
+      for (const service of services.values()) service.heardMs = Math.min(newestMs, service.heardMs + newestMs - this.#senderGoneMs)
+      this.#senderGoneMs = 0
+    }
     for (const service of services.values()) this.#look(service, nowMs, everything, emit)
+  }
+
+  snapshot(to: SnapshotWriter): void {
+    to.f64(this.#senderGoneMs)
+  }
+
+  restore(from: SnapshotReader): void {
+    this.#senderGoneMs = from.f64()
   }
 
   forget(service: string): void {

@@ -8,7 +8,7 @@ import { seriesDetector } from './series.ts'
 import { serviceDetector } from './service.ts'
 import { spansDetector } from './spans.ts'
 
-export const DETECTORS = {
+const DETECTORS = {
   series: seriesDetector,
   logs: logsDetector,
   spans: spansDetector,

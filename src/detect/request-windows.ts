@@ -43,7 +43,7 @@ export type CloseWindow = (window: RequestWindow, value: number) => void
 
 const MAX_BOUNDS = 256
 const RECENT_MS = 300_000
-const QUANTILE = 0.95
+export const QUANTILE = 0.95
 /** A quantile needs more requests than a mean or a ratio. */
 const QUANTILE_NEEDS = 2
 

@@ -63,6 +63,9 @@ function columns(slots: number) {
     count: new Uint32Array(slots),
     samples: new Uint32Array(slots),
     falls: new Uint32Array(slots),
+    /** Backlogs: what the last step was, and since when each was above the one before. 0: it is not rising. */
+    previous: new Float64Array(slots),
+    risingMs: new Float64Array(slots),
     slot: new Int32Array(slots),
     gauge: new Uint8Array(slots),
   }

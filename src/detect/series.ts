@@ -7,10 +7,10 @@ import { PermanentError } from '../errors.ts'
 import type { Batch, MetricBatch } from '../model.ts'
 import type { Detector, DetectorContext, DetectorKind, Emit } from './detector.ts'
 import { Episodes, type Observation, type Subject } from './episode.ts'
-import { boundOf, wilsonLower } from './histogram.ts'
+import { boundOf, bucketQuantile, surelyAbove, wilsonLower } from './histogram.ts'
 import { classifyMetric, isPlaceLabel, isStatusLabel } from './metric-kind.ts'
 import { Presence } from './presence.ts'
-import { RequestWindows, type Measure, type RequestWindow } from './request-windows.ts'
+import { QUANTILE, RequestWindows, type Measure, type RequestWindow } from './request-windows.ts'
 import type { Feature } from './residuals.ts'
 import { Baselines, Side, type BaselineOf, type Judgement } from './seasonal.ts'
 import { seriesConfig, type SeriesConfig } from './series-config.ts'
@@ -19,7 +19,7 @@ import { isRate, isRatio, sentences, seriesSubject, sideOf, windowSubject } from
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 const SNAPSHOT = 'the series detector'
-const VERSION = 1
+const VERSION = 2
 const SWEEP_MS = 30_000
 const AHEAD_MS = 3_600_000
 /** https://tc39.es/ecma262/#sec-time-values-and-time-range */
@@ -30,6 +30,9 @@ const WINDOW_OPEN_AFTER = 2
 const WINDOW_CLOSE_AFTER = 3
 const LEAST_FAILED = 3
 const WILSON_Z = 2.5
+/** Work that has piled up for so long, without a step back, and so many times as far out as it takes to be unusual, is somebody's who waits. */
+const PILING_UP_MS = 300_000
+const PILING_UP_SCORE = 3
 /** The least share of an error ratio's variance that is taken for more than luck. */
 const LEAST_LUCKLESS = 0.1
 
@@ -106,6 +109,7 @@ export class SeriesDetector implements Detector {
       this.#episodes,
       this.#windowEpisodes,
       this.#presenceEpisodes,
+      this.#presence,
     ])
       part.snapshot(to)
     return to.finish()
@@ -126,6 +130,7 @@ export class SeriesDetector implements Detector {
       this.#episodes,
       this.#windowEpisodes,
       this.#presenceEpisodes,
+      this.#presence,
     ])
       part.restore(from)
     from.end()
@@ -264,15 +269,19 @@ export class SeriesDetector implements Detector {
     const j = this.#rows.judge(c.slot[id]!, timeMs, observed)
     if (j.warm && kind.feature !== undefined)
       this.#context.residuals.observe(series.service, kind.feature, kind.bad === 'down' ? -j.z : j.z)
-    this.#subject = route.subject
     const { expected, low, high, score, direction } = j
-    this.#episodes.observe(
-      series.key,
-      route.subject,
-      { timeMs, observed, expected, low, high, score, direction, volume },
-      this.#explain,
-      emit,
-    )
+    const subject = kind.backlog && this.#pilesUp(id, timeMs, observed, score) ? { ...route.subject, impact: true } : route.subject
+    this.#subject = subject
+    this.#episodes.observe(series.key, subject, { timeMs, observed, expected, low, high, score, direction, volume }, this.#explain, emit)
+  }
+
+  /** A burst is worked off; what is only added to for minutes has nobody who takes from it. */
+  #pilesUp(id: number, timeMs: number, observed: number, score: number): boolean {
+    const c = this.#table.columns
+    if (!(score >= PILING_UP_SCORE && observed > c.previous[id]!)) c.risingMs[id] = 0
+    else if (c.risingMs[id] === 0) c.risingMs[id] = timeMs
+    c.previous[id] = observed
+    return c.risingMs[id]! > 0 && timeMs - c.risingMs[id]! >= PILING_UP_MS
   }
 
   #closed(window: RequestWindow, observed: number, emit: Emit): void {
@@ -290,6 +299,10 @@ export class SeriesDetector implements Detector {
       // How far the ratio is out even if luck was bad; a handful of failures says nothing either way.
       const sure = window.total >= LEAST_FAILED ? wilsonLower(window.total, window.requests, WILSON_Z) : 0
       if (j.warm) score = sure / high
+    } else if (window.measure === 'p95' && score >= 1 && j.direction === 'up') {
+      // One slow request more or less moves the p95 of twenty by a bucket: what counts is how far it is out even if luck was bad.
+      const sure = bucketQuantile(surelyAbove(QUANTILE, window.requests, WILSON_Z), window.bounds, window.counts)
+      score = Math.min(score, Math.max(0, (sure - j.expected) / (high - j.expected)))
     }
     this.#subject = subject
     const o: Observation = {
@@ -398,7 +411,7 @@ export class SeriesDetector implements Detector {
       floor: kind.floor,
       relativeFloor: kind.relativeFloor,
       whole: kind.shape === 'gauge',
-      holdMs: this.#config.holdMs,
+      holdMs: kind.backlog ? this.#config.impactHoldMs : this.#config.holdMs,
     }
   }
 

@@ -20,6 +20,15 @@ const MOST_LEARNT_ANOMALOUS = 1
 const LATENCY_FLOOR = 0.1
 const TRAFFIC_GONE = 0.1
 const MAX_ERROR_SCORE = 50
+/**
+ * Where `minRequests` never come together the newest few are judged, out of at most so many windows: nearly all of them must be slow (five
+ * of five have a surprise of 6.5, four of five 4.6), and by more than is asked of many.
+ */
+const FEW_REQUESTS = 5
+const FEW_WINDOWS = 18
+const FEW_SURPRISE = 5
+const FEW_LEARNT = 2
+const FEW_STRICTER = 0.5
 
 export interface SpanTally {
   requests: number
@@ -63,6 +72,8 @@ export class SpanSubject {
   #oddErrors = 0
   /** The last windows, oldest first. */
   #pieces: SpanTally[] = []
+  /** Requests of windows that were too small to learn from, until they are enough together. */
+  #waiting = newTally()
 
   constructor(key: string, shared: SpansShared) {
     this.#key = key
@@ -78,8 +89,8 @@ export class SpanSubject {
     const now = tally ?? newTally()
     if (tally !== undefined) this.lastMs = startMs
     this.#pieces.push(now)
-    if (this.#pieces.length > this.#shared.config.combineWindows) this.#pieces.shift()
-    const combined = this.#combine()
+    if (this.#pieces.length > Math.max(FEW_WINDOWS, this.#shared.config.combineWindows)) this.#pieces.shift()
+    const combined = this.#combine(this.#shared.config.minRequests, this.#shared.config.combineWindows)
     this.#judgeErrors(startMs, now, combined, role, warm, emit)
     this.#judgeLatency(startMs, now, combined, role, warm, emit)
     if (role.judgesTraffic) this.#judgeTraffic(startMs, now, role, warm, emit)
@@ -97,6 +108,7 @@ export class SpanSubject {
     for (const level of [this.#p95, this.#median, this.#traffic]) level.snapshot(to)
     to.u32(this.#pieces.length)
     for (const piece of this.#pieces) writeTally(to, piece)
+    writeTally(to, this.#waiting)
   }
 
   restore(from: SnapshotReader): void {
@@ -107,28 +119,40 @@ export class SpanSubject {
     for (const level of [this.#p95, this.#median, this.#traffic]) level.restore(from)
     this.#pieces = []
     for (let left = from.count(21); left > 0; left--) this.#pieces.push(readTally(from))
+    this.#waiting = readTally(from)
   }
 
-  /** The newest window and as many before it as it takes to have enough requests. */
-  #combine(): { readonly tally: SpanTally; readonly windows: number } {
-    const { minRequests } = this.#shared.config
+  /** The newest window and as many before it, up to `most`, as it takes to have enough requests. */
+  #combine(enough: number, most: number): { readonly tally: SpanTally; readonly windows: number } {
     const newest = this.#pieces.at(-1)!
-    if (newest.requests >= minRequests || this.#pieces.length === 1) return { tally: newest, windows: 1 }
+    if (newest.requests >= enough || this.#pieces.length === 1) return { tally: newest, windows: 1 }
     const sum = newTally()
     let windows = 0
-    for (let i = this.#pieces.length - 1; i >= 0 && sum.requests < minRequests; i--, windows++) addTally(sum, this.#pieces[i]!)
+    for (let i = this.#pieces.length - 1; i >= 0 && sum.requests < enough && windows < most; i--, windows++) addTally(sum, this.#pieces[i]!)
     return { tally: sum, windows }
   }
 
   #judgeErrors(startMs: number, now: SpanTally, combined: Combined, role: Role, warm: boolean, emit: Emit): void {
     const { config, board, episodes } = this.#shared
-    const { requests, errors, served } = combined.tally
     const usual = usualRatio(this.#usualErrors, this.#usualRequests)
-    const surprise = requests > 0 ? errorSurprise(errors, requests, this.#usualErrors, this.#usualRequests) : 0
-    if (warm && now.requests > 0) board.observe(role.service, role.errors, surpriseZ(surprise))
-    const ratio = requests > 0 ? errors / requests : 0
-    const enough = errors >= config.errorMinRequests && ratio >= config.errorMinRatio && ratio >= 2 * usual
-    let score = Math.min(enough ? MAX_ERROR_SCORE : 0.5, surprise / config.errorThreshold)
+    const judge = ({ requests, errors }: SpanTally) => {
+      const surprise = requests > 0 ? errorSurprise(errors, requests, this.#usualErrors, this.#usualRequests) : 0
+      const ratio = requests > 0 ? errors / requests : 0
+      const enough = errors >= config.errorMinRequests && ratio >= config.errorMinRatio && ratio >= 2 * usual
+      return { surprise, ratio, score: Math.min(enough ? MAX_ERROR_SCORE : 0.5, surprise / config.errorThreshold) }
+    }
+    let { tally } = combined
+    let verdict = judge(tally)
+    if (warm && now.requests > 0) board.observe(role.service, role.errors, surpriseZ(verdict.surprise))
+    // A trickle that one window cannot tell from luck shows over several; the newest must have it too, so that it ends when the fault does.
+    if (verdict.score < 1 && verdict.ratio >= config.errorMinRatio && combined.windows < config.combineWindows) {
+      const longer = this.#combine(Infinity, config.combineWindows).tally
+      const longVerdict = judge(longer)
+      if (longVerdict.score > verdict.score) [tally, verdict] = [longer, longVerdict]
+    }
+    const { requests, errors, served } = tally
+    const { ratio } = verdict
+    let { score } = verdict
     if (!warm || (now.requests === 0 && requests > 0)) score = NaN
     this.#learnErrors(now, score >= 1)
     const key = `errors\0${this.#key}`
@@ -165,6 +189,11 @@ export class SpanSubject {
     const { config, board, episodes } = this.#shared
     const { durations, served } = combined.tally
     const key = `latency\0${this.#key}`
+    if (durations.count < config.minRequests && durations.count > 0) {
+      this.#judgeFew(startMs, now, role, warm, emit)
+      return
+    }
+    this.#waiting = newTally()
     if (durations.count < config.minRequests || now.durations.count === 0) {
       // Too few to say; when it stays so, what was open is over.
       if (!episodes.isOpen(key)) return
@@ -217,6 +246,49 @@ export class SpanSubject {
     ]
     episodes.observe(
       key,
+      this.#subject(role, 'latency p95', 'latency', 'ms', served && !role.waits && !this.isLongPoll),
+      seen,
+      explain,
+      emit,
+    )
+  }
+
+  /** As `#judgeLatency`, by what the newest few say. They are learnt from when enough of them have come together. */
+  #judgeFew(startMs: number, now: SpanTally, role: Role, warm: boolean, emit: Emit): void {
+    const { config, episodes } = this.#shared
+    if (now.durations.count === 0) return
+    const { durations, served } = this.#combine(FEW_REQUESTS, FEW_WINDOWS).tally
+    const usualP95 = Math.exp(this.#p95.location)
+    const median = Math.max(0.001, durations.quantile(0.5))
+    const p95 = Math.max(0.001, durations.quantile(0.95))
+    const judged = warm && this.#p95.count >= FEW_LEARNT && durations.count >= FEW_REQUESTS
+    const slow = slowSurprise(durations.countAbove(usualP95 * config.latencyMinRatio), durations.count) / FEW_SURPRISE
+    const usualMedian = Math.exp(this.#median.location)
+    const far = this.#slowness(median, usualMedian, this.#median.z(Math.log(median), LATENCY_FLOOR))
+    const score = judged ? Math.min(slow, FEW_STRICTER * far) : NaN
+    addTally(this.#waiting, now)
+    if (this.#waiting.durations.count >= config.minRequests) {
+      const absorbAfter = config.absorbMs / config.windowMs
+      for (const [level, q] of [[this.#p95, 0.95] as const, [this.#median, 0.5] as const])
+        level.learn(Math.log(Math.max(0.001, this.#waiting.durations.quantile(q))), LATENCY_FLOOR, score >= 1, absorbAfter)
+      this.#waiting = newTally()
+    }
+    if (!role.tells) return
+    const seen: Observation = {
+      timeMs: startMs,
+      observed: p95,
+      expected: judged ? usualP95 : p95,
+      low: 0,
+      high: judged ? usualP95 * config.latencyMinRatio : p95,
+      score,
+      direction: 'up',
+      volume: durations.count,
+    }
+    const explain = (worst: Observation): string[] => [
+      `Of few requests nearly all were slow: the newest ${worst.volume} took up to ${milliseconds(worst.observed)} (${role.title}${role.suffix}); 95 % usually take up to ${milliseconds(worst.expected)}.`,
+    ]
+    episodes.observe(
+      `latency\0${this.#key}`,
       this.#subject(role, 'latency p95', 'latency', 'ms', served && !role.waits && !this.isLongPoll),
       seen,
       explain,

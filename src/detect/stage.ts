@@ -9,6 +9,7 @@ import type { Batch, Finding } from '../model.ts'
 import { loadCheckpoint, saveCheckpoint } from '../store/checkpoints.ts'
 import type { Db } from '../store/db.ts'
 import type { Telemetry } from '../telemetry.ts'
+import { deadLetter } from '../transport/dead-letter.ts'
 import type { Topics } from '../transport/topics.ts'
 import type { BatchHandler, InRecord, OutRecord, RecordBatch, Transport } from '../transport/transport.ts'
 import type { Autoencoder } from './autoencoder.ts'
@@ -130,15 +131,7 @@ class DetectStage implements BatchHandler {
 
   #bury(batch: RecordBatch, record: InRecord, owned: Owned, reason: string, error: string): void {
     this.#told.deadLetter({ reason }, { topic: batch.topic, partition: batch.partition, offset: record.offset, error })
-    const headers = {
-      ...record.headers,
-      reason,
-      error: error.slice(0, 1000),
-      topic: batch.topic,
-      partition: String(batch.partition),
-      offset: String(record.offset),
-    }
-    owned.deadLetters.push({ partition: 0, value: record.value, headers })
+    owned.deadLetters.push(deadLetter(batch, record, reason, error))
   }
 
   async #publish(owned: Owned, signal: AbortSignal): Promise<void> {

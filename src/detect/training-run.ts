@@ -75,7 +75,7 @@ function describe(source: VectorSource, seed: number): string {
 }
 
 /** The card as Markdown. */
-export function modelCard(trained: TrainedModel, { command, backend, made }: { command: string; backend: string; made: boolean }): string {
+function modelCard(trained: TrainedModel, { command, backend, made }: { command: string; backend: string; made: boolean }): string {
   const { model, rows, history } = trained
   const told = history.filter((step, at) => step.epoch % 10 === 1 || step.fit !== history[at + 1]?.fit)
   const shape = [model.features.length, ...model.layers.map((layer) => layer.units)].join('-')

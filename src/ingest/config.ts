@@ -11,6 +11,7 @@ export const limitsConfig = z.strictObject({
   maxDecodedBytes: count(64 * 1024 * 1024, 'Largest body after decompression; checked before memory is taken.'),
   maxInFlightBytes: count(256 * 1024 * 1024, 'Bodies being received or handled at the same time, in bytes; beyond it senders get 429.'),
   maxReceiveMs: count(60_000, 'A request that has not come in whole after this long is refused with 408, in milliseconds.'),
+  maxHandleMs: count(20_000, 'What the stages behind the doors have not taken after this long is answered with 503, in milliseconds.'),
   maxRowsPerRequest: count(1_000_000, 'Samples, log lines or spans in one request; more gets 413.'),
   maxRecordBytes: count(900_000, 'Largest record written to the telemetry topic; keep it below the message limit of the broker.'),
   maxSeries: count(200_000, 'Metric series active at the same time, per process; samples of further ones are rejected.'),
@@ -137,7 +138,7 @@ export const SOURCE_ENCODINGS = [
   'lines',
 ] as const
 
-export const sourceConfig = z.strictObject({
+const sourceConfig = z.strictObject({
   topic: z.string().min(1).describe('Kafka topic with native payloads.'),
   signal: z
     .enum(['metrics', 'logs', 'traces', 'events'])

@@ -150,7 +150,9 @@ class Doors implements Door {
     for (const record of records) bytes += record.value.length
     this.#inFlightBytes += bytes
     try {
-      if (records.length > 0) await this.#options.transport.publish(this.#options.topics.telemetry, records)
+      // Senders wait 10 to 30 s: an answer after that reaches nobody, and bodies that wait fill the memory.
+      if (records.length > 0)
+        await this.#options.transport.publish(this.#options.topics.telemetry, records, AbortSignal.timeout(limits.maxHandleMs))
     } catch (error) {
       this.#publishFailed({ door }, { error: messageOf(error) })
       return endpoint.unavailable(request, 'failure')

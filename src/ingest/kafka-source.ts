@@ -6,6 +6,7 @@
  */
 import { DecodeError } from '../errors.ts'
 import type { Happening, Telemetry } from '../telemetry.ts'
+import { deadLetter } from '../transport/dead-letter.ts'
 import type { Topics } from '../transport/topics.ts'
 import type { InRecord, RecordBatch, Transport } from '../transport/transport.ts'
 import type { IngestConfig, SourceConfig } from './config.ts'
@@ -30,7 +31,7 @@ const WINDOW_BYTES = 4 * 1024 * 1024
 
 /** Disposing it ends all subscriptions. */
 export async function startKafkaSources(options: KafkaSourcesOptions): Promise<AsyncDisposable> {
-  const deadLetter = options.telemetry.happening({
+  const told = options.telemetry.happening({
     name: 'dead_letter',
     help: 'A record of a source could not be read and was put aside',
     level: 'warn',
@@ -43,7 +44,7 @@ export async function startKafkaSources(options: KafkaSourcesOptions): Promise<A
   try {
     for (const source of options.config.sources) {
       await options.transport.ensureTopic(source.topic, 1)
-      const reader = new SourceReader(source, options, deadLetter)
+      const reader = new SourceReader(source, options, told)
       subscriptions.push(await options.transport.subscribe(source.topic, options.group ?? 'ingest', reader))
     }
   } catch (error) {
@@ -65,12 +66,12 @@ function windowEnd(records: readonly InRecord[], from: number): number {
 class SourceReader {
   readonly #source: SourceConfig
   readonly #options: KafkaSourcesOptions
-  readonly #deadLetter: Happening<'topic' | 'reason'>
+  readonly #told: Happening<'topic' | 'reason'>
 
-  constructor(source: SourceConfig, options: KafkaSourcesOptions, deadLetter: Happening<'topic' | 'reason'>) {
+  constructor(source: SourceConfig, options: KafkaSourcesOptions, told: Happening<'topic' | 'reason'>) {
     this.#source = source
     this.#options = options
-    this.#deadLetter = deadLetter
+    this.#told = told
   }
 
   async handle(batch: RecordBatch, signal: AbortSignal): Promise<void> {
@@ -110,19 +111,10 @@ class SourceReader {
 
   async #putAside(batch: RecordBatch, record: InRecord, failure: DecodeError): Promise<void> {
     const { transport, topics } = this.#options
-    const headers = {
-      ...record.headers,
-      'x-error': failure.message.slice(0, MAX_REASON_CHARS),
-      'x-error-reason': failure.reason,
-      'x-origin-topic': batch.topic,
-      'x-origin-partition': String(batch.partition),
-      'x-origin-offset': String(record.offset),
-      'x-origin-key': record.key,
-    }
-    await transport.publish(topics.deadLetters, [{ partition: 0, value: record.value, headers }])
-    this.#deadLetter(
+    await transport.publish(topics.deadLetters, [deadLetter(batch, record, failure.reason, failure.message)])
+    this.#told(
       { topic: batch.topic, reason: failure.reason },
-      { partition: batch.partition, offset: record.offset, error: headers['x-error'] },
+      { partition: batch.partition, offset: record.offset, error: failure.message.slice(0, MAX_REASON_CHARS) },
     )
   }
 }

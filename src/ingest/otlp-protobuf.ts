@@ -37,7 +37,7 @@ export function sourceOf(attributes: Attributes, context: DecodeContext): Source
 }
 
 /** One KeyValue, length first. Values that are no scalars are left out, later ones of the same name win. */
-export function readAttribute(reader: ProtobufReader, attributes: Attributes, maxBytes: number): void {
+function readAttribute(reader: ProtobufReader, attributes: Attributes, maxBytes: number): void {
   const outer = reader.enter()
   let name = ''
   let value = ''

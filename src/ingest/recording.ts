@@ -47,8 +47,13 @@ export type Recorder = Door & { close(): Promise<void> }
 
 /** Writes down what arrives and passes it on. What `inner` asks to have sent again is not written: it will come again. */
 export async function createRecorder(folder: string, inner: Door, options: RecorderOptions = {}): Promise<Recorder> {
-  await mkdir(folder, { recursive: true })
-  const existing = await readdir(folder)
+  let existing: string[]
+  try {
+    await mkdir(folder, { recursive: true })
+    existing = await readdir(folder)
+  } catch (error) {
+    throw new PermanentError(`a recording cannot be written to ${folder}: ${messageOf(error)}`, { cause: error })
+  }
   if (existing.some((name) => name === 'manifest.json' || name.startsWith('payloads-'))) {
     throw new PermanentError(`${folder} already holds a recording: choose another folder or delete it`)
   }

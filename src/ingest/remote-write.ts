@@ -158,7 +158,7 @@ function labelFault(count: number, name: string, value: string, context: DecodeC
 }
 
 /** Makes a series of labels in any order; they are sorted in place. */
-export function admitSeries(pairs: [string, string][], context: DecodeContext): SeriesEntry | string {
+function admitSeries(pairs: [string, string][], context: DecodeContext): SeriesEntry | string {
   pairs.sort(byName)
   const labels: [string, string][] = []
   let name = ''

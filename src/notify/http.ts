@@ -117,7 +117,7 @@ export class Http {
   }
 }
 
-export function originOf(url: string): string {
+function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : 'the configured URL'
 }
 

@@ -3,7 +3,8 @@
  * escaping of a receiver's markup, is each channel's own.
  */
 import type { Incident, IncidentStatus, Notice, NoticeKind, Severity } from '../model.ts'
-import { clip, duration, isoTime, plain } from './plain-text.ts'
+import { duration, isoTime } from '../wording.ts'
+import { clip, plain } from './plain-text.ts'
 
 export interface BriefCause {
   readonly service: string

@@ -33,17 +33,3 @@ export function defuseSlack(text: string): string {
 export function escapeWiki(text: string): string {
   return text.replace(/[\\{}[\]*_^~+\-!|#?@]/g, '\\$&')
 }
-
-/** '' for what is no date. */
-export function isoTime(ms: number): string {
-  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : ''
-}
-
-/** `95 s`, `12 min`, `3 h 20 min`. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000))
-  if (seconds < 120) return `${seconds} s`
-  const minutes = Math.round(seconds / 60)
-  if (minutes < 120) return `${minutes} min`
-  return `${Math.floor(minutes / 60)} h${minutes % 60 ? ` ${minutes % 60} min` : ''}`
-}

@@ -4,7 +4,8 @@
  */
 import { z } from 'zod'
 import type { Incident, NoticeKind, Severity } from '../model.ts'
-import { clip, duration, plain } from './plain-text.ts'
+import { duration } from '../wording.ts'
+import { clip, plain } from './plain-text.ts'
 
 export type WhyNot =
   | 'nothing-new'

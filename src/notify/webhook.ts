@@ -6,11 +6,11 @@
 import { createHmac } from 'node:crypto'
 import { z } from 'zod'
 import type { Notice } from '../model.ts'
+import { isoTime } from '../wording.ts'
 import { guardedLookup, refuseForbiddenUrl } from './address-guard.ts'
 import { Http } from './http.ts'
 import { bounded, incidentUrl } from './message.ts'
 import type { NotifierContext, NotifierKind, Preview } from './notifier.ts'
-import { isoTime } from './plain-text.ts'
 import { minSeveritySchema } from './reason.ts'
 
 const config = z

@@ -30,12 +30,16 @@ export async function lockFolder(folder: string): Promise<AsyncDisposable> {
 }
 
 async function take(folder: string): Promise<AsyncDisposable> {
-  await mkdir(folder, { recursive: true })
   const lock = join(folder, 'tocsin.lock')
   const mine = `${lock}.${process.pid}`
   const me: Holder = { pid: process.pid, host: hostname(), started: await startOf(process.pid) }
   const text = JSON.stringify(me)
-  await writeFile(mine, text)
+  try {
+    await mkdir(folder, { recursive: true })
+    await writeFile(mine, text)
+  } catch (error) {
+    throw new Error(`The data folder ${folder} cannot be used: ${messageOf(error)}. Set another as dataDir.`, { cause: error })
+  }
   try {
     // link() fails when the name is taken and never shows a half-written file.
     for (let round = 0; !(await linked(mine, lock)); round++) {

@@ -33,9 +33,7 @@ export class PostgresListener implements AsyncDisposable {
     this.#listeners.set(channel, listeners)
     listeners.add(onNotify)
     try {
-      await this.#repairing
-      this.#client ??= this.#connect()
-      const client = await this.#client
+      const client = await this.#connected()
       await client.query(`listen ${escapeIdentifier(channel)}`)
     } catch (error) {
       listeners.delete(onNotify)
@@ -58,6 +56,18 @@ export class PostgresListener implements AsyncDisposable {
     await client?.end().catch(() => undefined)
   }
 
+  /** The connection as it stands; one that could not be made is forgotten, so that the next caller tries again. */
+  async #connected(): Promise<Client> {
+    await this.#repairing
+    const connecting = (this.#client ??= this.#connect())
+    try {
+      return await connecting
+    } catch (error) {
+      if (this.#client === connecting) this.#client = undefined
+      throw error
+    }
+  }
+
   async #connect(): Promise<Client> {
     const client = new Client(this.#config)
     client.on('notification', ({ channel, payload }) => {
@@ -70,7 +80,6 @@ export class PostgresListener implements AsyncDisposable {
       await client.connect()
       for (const channel of this.#listeners.keys()) await client.query(`listen ${escapeIdentifier(channel)}`)
     } catch (error) {
-      if (!this.#repairing) this.#client = undefined
       client.end().catch(() => undefined)
       throw error
     }

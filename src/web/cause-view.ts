@@ -3,7 +3,8 @@ import type { Cause, Evidence } from '../model.ts'
 import { html } from './html.ts'
 import type { Html } from './html.ts'
 import { bar } from './layout.ts'
-import { percent, plain, serviceName } from './wording.ts'
+import { oneLine } from '../wording.ts'
+import { percent, serviceName } from './wording.ts'
 
 const mostCauses = 5
 const mostEvidence = 12
@@ -45,12 +46,12 @@ function proof(cause: Cause, scale: number, charted: ReadonlySet<string>): Html 
       ${evidence.map((one) => evidenceRow(one, scale, charted))}
     </ul>`
   }
-  ${cause.refutedBy !== '' && html`<p class="refuted"><b>What would rule it out:</b> ${plain(cause.refutedBy, 400)}</p>`}`
+  ${cause.refutedBy !== '' && html`<p class="refuted"><b>What would rule it out:</b> ${oneLine(cause.refutedBy, 400)}</p>`}`
 }
 
 function evidenceRow({ points, text, ref }: Evidence, scale: number, charted: ReadonlySet<string>): Html {
   const sign = points < 0 ? '−' : '+'
-  const sentence = plain(text, 400)
+  const sentence = oneLine(text, 400)
   return html`<li data-sign="${points < 0 ? 'against' : 'for'}">
     ${bar(Math.abs(points) / scale, 'points-bar')}<span class="points">${sign}${Math.abs(points).toFixed(1)}</span>
     <span class="text">${charted.has(ref) ? html`<a href="#a-${ref}">${sentence}</a>` : sentence}</span>

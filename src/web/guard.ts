@@ -2,8 +2,8 @@
  * Who may come in, and from where. With a token set, programs show it as a bearer token and browsers as the password of HTTP Basic
  * (https://www.rfc-editor.org/rfc/rfc7617). What changes something must come from our own pages or from no browser at all.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { sameSecret } from '../secret.ts'
 
 export interface Visitor {
   /** What somebody at a browser gave as user name; '' when unknown. */
@@ -35,13 +35,4 @@ export function isFromOurPages(headers: IncomingHttpHeaders): boolean {
 function decodeBasic(credentials: string): { user: string; password: string } | undefined {
   const [, user, password] = /^([^:]*):(.*)$/s.exec(Buffer.from(credentials, 'base64').toString('utf8')) ?? []
   return user === undefined || password === undefined ? undefined : { user, password }
-}
-
-/** Compares digests, which have one length, so that the time taken says nothing about the token. */
-function sameSecret(shown: string, token: string): boolean {
-  return timingSafeEqual(digest(shown), digest(token))
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }

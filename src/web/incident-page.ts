@@ -13,7 +13,8 @@ import { age, page, severityMark, statusMark, time } from './layout.ts'
 import type { Frame } from './layout.ts'
 import { linkable, signalView, worstFirst } from './signal-view.ts'
 import { timelineView } from './timeline-view.ts'
-import { duration, plain, serviceName } from './wording.ts'
+import { duration, oneLine } from '../wording.ts'
+import { serviceName } from './wording.ts'
 
 /** What a form post can leave to be said: fixed texts, because the address of a page is anybody's. */
 const notes = {
@@ -37,7 +38,7 @@ export function incidentPage(frame: Frame, file: CaseFile, note?: Note): string 
     .filter(({ kind }) => kind === 'change')
     .map(({ atMs }) => atMs)
     .slice(-50)
-  const title = plain(incident.title, 200) || 'Incident without a title'
+  const title = oneLine(incident.title, 200) || 'Incident without a title'
   return page(
     frame,
     `${incident.status === 'resolved' ? '✓ ' : incident.status === 'open' ? '● ' : ''}${title} – Tocsin`,
@@ -45,7 +46,7 @@ export function incidentPage(frame: Frame, file: CaseFile, note?: Note): string 
       <div class="head" id="head" data-severity="${incident.severity}" data-over="${incident.status === 'resolved' ? 'yes' : 'no'}">
         <p class="marks">${severityMark(incident)} ${statusMark(incident)} <span class="when">${lasting(incident, frame.nowMs)}</span></p>
         <h1>${title}</h1>
-        ${incident.impact !== '' && html`<p class="impact">${plain(incident.impact, 600)}</p>`}
+        ${incident.impact !== '' && html`<p class="impact">${oneLine(incident.impact, 600)}</p>`}
         <p class="since">Began ${time(onset, frame.nowMs)}${people(file)}</p>
         ${buttons(incident)}
         <p class="note" id="note" role="alert" data-scripted>${note && notes[note]}</p>
@@ -98,7 +99,7 @@ function lasting(incident: Incident, nowMs: number): Html {
 function people({ incident, timeline }: CaseFile): Html {
   const did = (ref: string) => timeline.findLast((entry) => entry.kind === 'person' && entry.ref === ref)?.text
   const said = [did('acknowledge'), did('resolve')].filter((text) => text !== undefined)
-  if (said.length > 0) return html` · ${said.map((text) => html`${plain(text, 240)} `)}`
+  if (said.length > 0) return html` · ${said.map((text) => html`${oneLine(text, 240)} `)}`
   return incident.resolvedMs === undefined ? html`` : html` · Resolved by itself ${time(incident.resolvedMs, incident.openedMs)}`
 }
 
@@ -137,7 +138,8 @@ function undelivered(notices: readonly ListedNotice[]): Html | undefined {
       .map(
         ({ channel, kind, status, lastError }) =>
           html`<li>
-            <b>${plain(channel, 60)}</b> ${status === 'dead' ? 'was not told' : 'has not been told yet'} (${kind}): ${plain(lastError, 240)}
+            <b>${oneLine(channel, 60)}</b> ${status === 'dead' ? 'was not told' : 'has not been told yet'} (${kind}):
+            ${oneLine(lastError, 240)}
           </li>`,
       )}
   </ul>`

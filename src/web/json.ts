@@ -2,7 +2,7 @@
 import type { Anomaly, Incident, IncidentStatus, Severity, TimelineEntry } from '../model.ts'
 import type { ListedNotice } from '../store/outbox.ts'
 import type { CaseFile } from './case-file.ts'
-import { isoTime } from './wording.ts'
+import { isoTime } from '../wording.ts'
 
 export interface CauseJson {
   readonly service: string

@@ -2,7 +2,8 @@
 import type { Incident } from '../model.ts'
 import { html } from './html.ts'
 import type { Content, Html } from './html.ts'
-import { duration, isoTime, utcTime } from './wording.ts'
+import { duration, isoTime } from '../wording.ts'
+import { utcTime } from './wording.ts'
 
 export interface Frame {
   /** Where assets are: `/assets/<version>`. */

@@ -4,7 +4,8 @@ import { html } from './html.ts'
 import type { Html } from './html.ts'
 import { age, page, severityMark, statusMark, time } from './layout.ts'
 import type { Frame } from './layout.ts'
-import { duration, percent, plain, serviceName } from './wording.ts'
+import { duration, oneLine } from '../wording.ts'
+import { percent, serviceName } from './wording.ts'
 
 export interface ListPage {
   readonly open: readonly Incident[]
@@ -74,7 +75,7 @@ function row(incident: Incident, nowMs: number): Html {
         }</span
       >
     </p>
-    <h3><a href="/incidents/${encodeURIComponent(incident.id)}">${plain(incident.title, 200) || 'Incident without a title'}</a></h3>
+    <h3><a href="/incidents/${encodeURIComponent(incident.id)}">${oneLine(incident.title, 200) || 'Incident without a title'}</a></h3>
     ${cause && html`<p class="suspect">Probable cause: <b>${serviceName(cause.service)}</b> ${percent(cause.probability)}</p>`}
     <p class="chips">
       ${incident.services.slice(0, mostServices).map((service) => html`<span class="chip">${serviceName(service)}</span> `)}${

@@ -1,6 +1,6 @@
 /** What comes from outside with a request, parsed once. */
 import { z } from 'zod'
-import { plain } from './wording.ts'
+import { oneLine } from '../wording.ts'
 
 /** Ids are hashes; what looks otherwise cannot be one, and some of it (U+0000) the database would not even take as a question. */
 const idSchema = z.string().regex(/^[\w.:-]{1,64}$/)
@@ -18,5 +18,5 @@ export function parseId(text: string): string | undefined {
 export function parseAct(body: unknown, visitor: string): { readonly by: string } | string {
   const said = actSchema.safeParse(body ?? {})
   if (!said.success) return said.error.issues.map(({ message }) => message).join('; ')
-  return { by: plain(said.data.by ?? '', longestName) || plain(visitor, longestName) || 'Somebody' }
+  return { by: oneLine(said.data.by ?? '', longestName) || oneLine(visitor, longestName) || 'Somebody' }
 }

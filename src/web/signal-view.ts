@@ -6,7 +6,8 @@ import type { Anomaly } from '../model.ts'
 import { html } from './html.ts'
 import type { Html } from './html.ts'
 import { time } from './layout.ts'
-import { digits, duration, measured, plain, serviceName } from './wording.ts'
+import { duration, oneLine } from '../wording.ts'
+import { digits, measured, serviceName } from './wording.ts'
 
 const mostUnfolded = 3
 /** Further ones are listed without a chart, and after these only counted. */
@@ -83,24 +84,24 @@ function signal(anomaly: Anomaly, view: SignalView, unfolded: boolean): Html {
     <div
       class="chart"
       data-scripted
-      data-unit="${plain(unit, 20)}"
+      data-unit="${oneLine(unit, 20)}"
       data-start="${startMs}"
       data-end="${ended ?? ''}"
       data-points="${columns(anomaly)}"
       role="img"
-      aria-label="Chart of ${plain(anomaly.subject, 160)} at ${serviceName(anomaly.service)}: ${comparisonText(anomaly)}"
+      aria-label="Chart of ${oneLine(anomaly.subject, 160)} at ${serviceName(anomaly.service)}: ${comparisonText(anomaly)}"
     ></div>
     <p class="readout quiet" data-scripted aria-hidden="true"></p>
     <ul class="facts">
-      ${evidence.slice(0, mostEvidence).map((sentence) => html`<li>${plain(sentence, 400)}</li>`)}
+      ${evidence.slice(0, mostEvidence).map((sentence) => html`<li>${oneLine(sentence, 400)}</li>`)}
     </ul>
     <p class="quiet">
       ${ended === undefined ? html`Since ${time(startMs, view.nowMs)}, still going on` : html`From ${time(startMs, view.nowMs)} for ${duration(ended - startMs)}, back to normal`}
       ·
       ${
         Number.isFinite(anomaly.score) && html`${digits(anomaly.score)} × its alarm threshold · `
-      }${anomaly.volume > 0 && html`${digits(anomaly.volume)} ${{ metrics: 'samples', logs: 'lines', spans: 'requests', mixed: 'samples' }[anomaly.signal]} behind it · `}${plain(anomaly.detector, 40)}${
-        anomaly.instance !== '' && html` · ${plain(anomaly.instance, 80)}`
+      }${anomaly.volume > 0 && html`${digits(anomaly.volume)} ${{ metrics: 'samples', logs: 'lines', spans: 'requests', mixed: 'samples' }[anomaly.signal]} behind it · `}${oneLine(anomaly.detector, 40)}${
+        anomaly.instance !== '' && html` · ${oneLine(anomaly.instance, 80)}`
       }
     </p>
   </details>`
@@ -108,7 +109,7 @@ function signal(anomaly: Anomaly, view: SignalView, unfolded: boolean): Html {
 
 function heading({ service, subject, impact }: Anomaly): Html {
   return html`<b>${serviceName(service)}</b>
-    ${plain(subject, 160)}${impact && html` <span class="felt" title="Users or other services feel this">felt</span>`}`
+    ${oneLine(subject, 160)}${impact && html` <span class="felt" title="Users or other services feel this">felt</span>`}`
 }
 
 function comparison({ observed, expected, unit }: Anomaly): Html {

@@ -5,7 +5,8 @@ import type { CaseFile } from './case-file.ts'
 import { html } from './html.ts'
 import type { Html } from './html.ts'
 import { time } from './layout.ts'
-import { offset, plain, serviceName } from './wording.ts'
+import { oneLine } from '../wording.ts'
+import { offset, serviceName } from './wording.ts'
 
 const mostEntries = 300
 
@@ -47,7 +48,7 @@ export function timelineView(file: CaseFile, onsetMs: number, linkable: Readonly
 
 function entry(line: Line, onsetMs: number, linkable: ReadonlySet<string>, urls: ReadonlyMap<string, string>): Html {
   const url = line.kind === 'change' ? urls.get(line.ref) : undefined
-  const text = plain(line.text, 500)
+  const text = oneLine(line.text, 500)
   const target = (line.kind === 'anomaly' || line.kind === 'recovered') && linkable.has(line.ref) ? `#a-${line.ref}` : undefined
   return html`<li id="t-${line.id}" data-kind="${line.kind}" ${line.failed && html` data-failed="yes"`}>
     <span class="at">${time(line.atMs, onsetMs)} <span class="offset">${offset(line.atMs - onsetMs)}</span></span>

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { ENDPOINTS } from '../../src/ingest/doors.ts'
 import { readRecording } from '../../src/ingest/recording.ts'
-import type { Batch } from '../../src/model.ts'
+import type { Batch, EventBatch, LogBatch, MetricBatch, SpanBatch, Tick } from '../../src/model.ts'
 import type { IncidentJson } from '../../src/web/json.ts'
 import { eventsOf, linesOf, newContext, samplesOf, spansOf } from '../ingest/doors-fixture.ts'
 import { until } from '../support/kafka.ts'
@@ -17,7 +17,14 @@ import { rowsByDoor, startTocsin, type RunningTocsin } from '../support/tocsin.t
 
 const ORDERS = 5
 
-type Understood = { [K in Batch['kind']]: Extract<Batch, { kind: K }>[] }
+interface Understood {
+  metrics: MetricBatch[]
+  logs: LogBatch[]
+  spans: SpanBatch[]
+  links: SpanBatch[]
+  events: EventBatch[]
+  tick: Tick[]
+}
 
 requireOrSkip(
   'prometheus',

@@ -1,4 +1,6 @@
 /** The store on a real server, and what only a real server can do: lose connections, deadlock, serve several processes. */
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { requireOrSkip } from '../support/services.ts'
 import { startPostgres } from '../support/postgres.ts'
@@ -66,6 +68,19 @@ requireOrSkip('postgres')('PostgreSQL', () => {
     }
   })
 
+  test('a connection that breaks while it begins to listen is not the last', async () => {
+    const url = new URL(await server.newDatabase())
+    let cuts = 1
+    await using proxy = await proxyTo(Number(url.port), (sent) => sent.includes('listen "') && cuts-- > 0)
+    url.port = String(proxy.port)
+    await using db = await openPostgres({ url: url.href })
+    const heard: string[] = []
+    await expect(db.listen('incidents', (payload) => heard.push(payload))).rejects.toThrow()
+    await using _listening = await db.listen('incidents', (payload) => heard.push(payload))
+    await saveIncidents(db, [incident])
+    await until(() => heard.includes(incident.id))
+  })
+
   test('all connections cut at once, as by a restart: the next work gets new ones', async () => {
     const url = await server.newDatabase()
     await using db = await openPostgres({ url, poolSize: 3 })
@@ -131,6 +146,27 @@ requireOrSkip('postgres')('PostgreSQL', () => {
     expect(JSON.stringify(error) + String(error)).not.toContain('hunter2')
   })
 })
+
+/** Passes everything on; a connection that sends what `isCut` asks for is gone at once. */
+async function proxyTo(target: number, isCut: (sent: string) => boolean): Promise<AsyncDisposable & { readonly port: number }> {
+  const proxy = createServer((near) => {
+    const far = connect(target, '127.0.0.1')
+    near.on('data', (chunk) => void (isCut(chunk.toString('latin1')) ? near.resetAndDestroy() : far.write(chunk)))
+    far.on('data', (chunk) => void near.write(chunk))
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      one.on('error', () => other.destroy())
+      one.on('close', () => other.destroy())
+    }
+  })
+  await once(proxy.listen(0, '127.0.0.1'), 'listening')
+  return {
+    port: (proxy.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => void proxy.close(),
+  }
+}
 
 /** Holds everybody up until `size` have arrived; later ones pass. */
 function meeting(size: number): () => Promise<void> {

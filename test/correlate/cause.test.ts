@@ -230,6 +230,47 @@ describe('single pieces of evidence', () => {
   })
 })
 
+it('a slow way to a service counts against it, although what is felt is two calls further up and nobody between says a word', () => {
+  const chain = graphOf(learn(emptyTopology, [relayed(START_MS, 1)], START_MS, { halfLifeMs: 3_600_000, maxEdges: 100 }))
+  const flows: Flow[] = []
+  for (let startMs = START_MS; startMs < ONSET_MS + 3 * MINUTE; startMs += 10 * SECOND)
+    flows.push(relayed(startMs, startMs < ONSET_MS ? 1 : 1000))
+  const causes = given(flows, { graph: chain, core: ['front'], anomalies: [latency('front', ONSET_MS)] })
+  const kinds = (service: string) => causes.find((cause) => cause.service === service)?.evidence.map((one) => one.kind) ?? []
+  expect(causes[0]!.service).toBe('prices')
+  expect(kinds('prices')).toEqual(['network', 'position'])
+  expect(kinds('front'), 'what it calls through others has symptoms').not.toContain('position')
+})
+
+/** front calls relay, relay calls prices, and each call to prices loses `gapMs` on the way; front waits as long again for somebody unknown. */
+function relayed(startMs: number, gapMs: number): Flow {
+  const service = (name: string, selfMs: number) => ({
+    service: name,
+    requests: 10,
+    errors: 0,
+    errorsStarted: 0,
+    durationMs: 10 * (gapMs + selfMs),
+    selfMs: 10 * selfMs,
+  })
+  const call = (caller: string, callee: string, gap: number) => ({
+    caller,
+    callee,
+    inferred: false,
+    calls: 10,
+    errors: 0,
+    clientMs: 10 * (20 + gap),
+    serverMs: 10 * 20,
+  })
+  return {
+    kind: 'flow',
+    partition: 0,
+    startMs,
+    endMs: startMs + 10 * SECOND,
+    services: [service('front', gapMs), service('relay', 3), service('prices', 3)],
+    calls: [call('front', 'relay', 1), call('relay', 'prices', gapMs)],
+  }
+}
+
 /** orders and users, both calling mysql. */
 function shared(startMs: number, ms: number): Flow {
   const service = (name: string, selfMs: number) => ({

@@ -173,7 +173,9 @@ describe('the correlate stage', () => {
     const broken = Buffer.from('{"version":1,"findings":"none"}')
     const timeless = encodeFindings([{ ...errors('checkout', FAULT_MS), startMs: NaN }, deploy('checkout', FAULT_MS)])
     await stage.handle([broken, timeless, ...story], 0)
-    expect(stage.transport.published.map(({ topic, record }) => [topic, record.headers!['reason'], record.headers!['offset']])).toEqual([
+    expect(
+      stage.transport.published.map(({ topic, record }) => [topic, record.headers!['x-error-reason'], record.headers!['x-origin-offset']]),
+    ).toEqual([
       [topics.deadLetters, 'undecodable', '0'],
       [topics.deadLetters, 'bad_finding', '1'],
     ])

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { severityOfAnomaly } from '../../src/correlate/severity.ts'
 import { anomalyText, impressionOf } from '../../src/correlate/title.ts'
 import { emptyTopology, graphOf, learn } from '../../src/correlate/topology.ts'
-import { clip, formatDuration, formatNumber, formatPercent, formatValue, listed } from '../../src/correlate/wording.ts'
+import { formatDuration, formatNumber, formatPercent, formatValue, listed } from '../../src/correlate/wording.ts'
+import { oneLine } from '../../src/wording.ts'
 import { alert, anomaly, cpu, errors, flow, latency, START_MS } from '../support/findings.ts'
 
 const graph = graphOf(learn(emptyTopology, [flow(START_MS)], START_MS, { halfLifeMs: 3_600_000, maxEdges: 100 }))
@@ -65,7 +66,7 @@ describe('what an incident is called', () => {
     expect(anomalyText(cpu('inventory', 0))).toBe('process_cpu_seconds_total rate was 0.97 cores, expected 0.2.')
     expect(
       anomalyText(anomaly('a', 0, { impact: false, symptom: 'other', subject: 'queue', unit: 'bytes', observed: 5.1e8, expected: 1000 })),
-    ).toBe('queue: queue 510 MB (normally 1 kB)')
+    ).toBe('queue 510 MB (normally 1 kB)')
   })
 })
 
@@ -90,8 +91,8 @@ describe('numbers', () => {
     [listed(['a']), 'a'],
     [listed(['a', 'b', 'c']), 'a, b and c'],
     [listed(['a', 'b', 'c', 'd', 'e']), 'a, b, c and 2 more'],
-    [clip('a\u0000b\n c', 10), 'a b  c'],
-    [clip('😀'.repeat(20), 5), '😀😀😀😀…'],
+    [oneLine('a\u0000b\n c', 10), 'a b  c'],
+    [oneLine('😀'.repeat(20), 5), '😀😀😀😀…'],
   ])('%s', (actual, expected) => {
     expect(actual).toBe(expected)
   })

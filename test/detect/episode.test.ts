@@ -53,6 +53,17 @@ test.each([
   expect(all.map((a) => (a.endMs === undefined ? `open ${step(a.startMs)}` : `end ${step(a.startMs)}-${step(a.endMs)}`))).toEqual(expected)
 })
 
+test.each([
+  ['two far out, a minute apart', 60_000, [0, 2, 5], true],
+  ['two not far out, a minute apart', 60_000, [0, 5, 2], false],
+  ['two far out, seconds apart', 15_000, [0, 5, 5], false],
+])('%s', (_, stepMs, scores, opens) => {
+  const told = new Told()
+  for (const [i, score] of scores.entries())
+    told.episodes.observe('k', SUBJECT, { ...at(0, score), timeMs: i * stepMs }, () => [], told.emit)
+  expect(told.all.map((a) => a.startMs)).toEqual(opens ? [stepMs] : [])
+})
+
 test('what goes on is told again every updateEveryMs of event time, always later than before', () => {
   const { all } = new Told().scores(...Array.from({ length: 40 }, () => 2))
   expect(all.map((a) => a.atMs / STEP_MS)).toEqual([2, 14, 26, 38])

@@ -30,6 +30,37 @@ describe('gauges and counters', () => {
     expect(last.points.timeMs[0]).toBeLessThan(last.startMs)
   })
 
+  test('a backlog that nobody works off is felt after five minutes, until it is gone', () => {
+    const z = noise(1)
+    const lag = seriesOf('kafka_consumergroup_lag', { consumergroup: 'mailer' })
+    const watch = new Watch()
+    const stuck = (step: number): number => (step < 200 ? 0 : step < 300 ? (step - 200) * 40 : Math.max(0, 4000 - (step - 300) * 200))
+    watch.feed(...story(400, STEP_MS, (step, timeMs) => [[lag, timeMs, Math.abs(Math.round(3 + z())) + stuck(step)]]))
+    expect(watch.anomalies.map(facts)).toMatchObject([{ symptom: 'saturation', impact: true, over: true }])
+    const { startMs } = watch.anomalies[0]!
+    const firstFelt = watch.told.find((one) => one.impact)!
+    expect(firstFelt.atMs - startMs).toBeGreaterThanOrEqual(300_000)
+    expect(firstFelt.atMs - startMs).toBeLessThanOrEqual(330_000)
+    expect(watch.told.filter((one) => one.atMs > firstFelt.atMs).every((one) => one.impact)).toBe(true)
+  })
+
+  test('a backlog that has been stuck for an hour has not become normal', () => {
+    const z = noise(1)
+    const lag = seriesOf('kafka_consumergroup_lag')
+    const watch = new Watch()
+    watch.feed(...story(950, STEP_MS, (step, timeMs) => [[lag, timeMs, Math.abs(Math.round(3 + z())) + Math.max(0, step - 200) * 40]]))
+    expect(watch.anomalies.map(facts)).toMatchObject([{ impact: true, over: false }])
+  })
+
+  test('a burst of work that is worked off is not felt, however large', () => {
+    const z = noise(1)
+    const queue = seriesOf('jobs_queue_depth')
+    const watch = new Watch()
+    const burst = (step: number): number => (step < 200 ? 0 : step < 240 ? (step - 200) * 100 : Math.max(0, 4000 - (step - 240) * 50))
+    watch.feed(...story(400, STEP_MS, (step, timeMs) => [[queue, timeMs, Math.abs(Math.round(3 + z())) + burst(step)]]))
+    expect(watch.anomalies.map(facts)).toMatchObject([{ symptom: 'saturation', impact: false, over: true }])
+  })
+
   test('an empty queue is no incident', () => {
     const z = noise(1)
     const queue = seriesOf('jobs_queue_depth')
@@ -87,7 +118,9 @@ describe('gauges and counters', () => {
       ]),
     )
     expect(watch.anomalies.map(facts)).toMatchObject([{ step: 200, over: true }])
-    expect(watch.anomalies[0]!.evidence).toEqual(['It is no longer reported.'])
+    expect(watch.anomalies[0]!.evidence).toEqual([
+      expect.stringMatching(/^jobs_queue_depth was 10\d at its worst, expected \d.*; it is no longer reported\.$/),
+    ])
   })
 
   test('duplicates and late samples change nothing', () => {
@@ -222,6 +255,22 @@ describe('requests', () => {
     expect(watch.anomalies[0]!.observed).toBeGreaterThan(0.5)
   })
 
+  test('a few slow requests of twenty are luck, also where they move the p95 by a bucket', () => {
+    const z = noise(2)
+    const counts = BOUNDS.map(() => 0)
+    const watch = new Watch()
+    watch.feed(
+      ...story(minutes(600), STEP_MS, (_step, timeMs) => {
+        for (let request = 0; request < 12; request++) {
+          const seconds = 0.05 * Math.exp(0.35 * z())
+          for (const [i, le] of BOUNDS.entries()) if (le === '+Inf' || seconds <= Number(le)) counts[i]!++
+        }
+        return BOUNDS.map((le, i): Row => [seriesOf('http_request_duration_seconds_bucket', { le }), timeMs, counts[i]!])
+      }),
+    )
+    expect(watch.told).toEqual([])
+  })
+
   test('failed requests are one anomaly of their ratio, with its volume, within 30 seconds', () => {
     const watch = new Watch()
     watch.feed(...histogram(never, (step) => (step >= minutes(10) && step < minutes(12) ? 0.3 : 0.005), minutes(20)))
@@ -307,6 +356,22 @@ describe('who is missing', () => {
               [other, timeMs, 3],
             ],
       ),
+    )
+    expect(watch.told).toEqual([])
+  })
+
+  test('a sender that was away misses nobody, whatever the intervals and in whatever order they come back', () => {
+    const watch = new Watch()
+    watch.feed(
+      ...story(600, STEP_MS, (step, timeMs) => {
+        const away = step >= 300 && step < 360
+        const due = (every: number, from: number): boolean => !away && step % every === from
+        return [
+          ...(due(1, 0) ? [[seriesOf('memory_bytes', {}, 'quick'), timeMs, 1e9] as const] : []),
+          ...(due(6, 4) ? [[seriesOf('memory_bytes', {}, 'slow'), timeMs, 1e9] as const] : []),
+          ...(due(12, 7) ? [[seriesOf('memory_bytes', {}, 'slower'), timeMs, 1e9] as const] : []),
+        ]
+      }),
     )
     expect(watch.told).toEqual([])
   })

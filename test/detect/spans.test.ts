@@ -51,6 +51,14 @@ describe('the span detector', () => {
     expect(run(spans).filter((one) => one.symptom === 'errors')).toEqual([])
   })
 
+  it('tells of a trickle of errors within a minute, though no window alone says enough, and ends it at once', () => {
+    const told = run(requests(1500, 6, (s, i) => ({ failed: s >= 1000 && s < 1200 && i % 20 === 0 })))
+    expect(told[0]).toMatchObject({ symptom: 'errors', impact: true })
+    expect(told[0]!.atMs).toBeLessThanOrEqual(START + 1_060_000)
+    expect(told.at(-1)!.endMs).toBe(START + 1_200_000)
+    expect(new Set(told.map((one) => one.id)).size).toBe(1)
+  })
+
   it('learns an error ratio that is usual', () => {
     expect(run(requests(1200, 10, (_s, i) => ({ failed: i % 20 === 3 })))).toEqual([])
   })
@@ -77,6 +85,17 @@ describe('the span detector', () => {
     expect(told[0]).toMatchObject({ symptom: 'latency' })
     expect(told[0]!.volume).toBeGreaterThanOrEqual(20)
     expect(told[0]!.atMs).toBeLessThanOrEqual(START + 1_060_000)
+  })
+
+  it('judges the newest few where requests are rare', () => {
+    const shape = (s: number) => ({ durationMs: s >= 3000 && s < 3200 ? 900 : 80 + (s % 50) })
+    const told = run(requests(3600, 0.05, shape))
+    expect(told[0]).toMatchObject({ symptom: 'latency', impact: true, volume: 5, startMs: START + 3_080_000 })
+    expect(told[0]!.atMs).toBeLessThanOrEqual(START + 3_120_000)
+    expect(told.at(-1)!.endMs).toBeLessThanOrEqual(START + 3_260_000)
+    // Two slow ones in a row are nothing, nor are those that are little slower.
+    expect(run(requests(3600, 0.05, (s) => (s === 3000 || s === 3020 ? { durationMs: 2000 } : shape(0))))).toEqual([])
+    expect(run(requests(3600, 0.05, (s) => (s >= 3000 ? { durationMs: 140 } : shape(s))))).toEqual([])
   })
 
   it('does not learn an outage, until it has been so for as long as the config says', () => {

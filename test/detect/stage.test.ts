@@ -101,7 +101,7 @@ test('a record that cannot be read goes to the dead letters with the reason, and
   await carrier.deliver([Uint8Array.of(1, 2, 3), ...encoded([{ kind: 'tick', nowMs: START_MS }])])
   expect(carrier.published[0]).toMatchObject({
     topic: TOPICS.deadLetters,
-    record: { value: Uint8Array.of(1, 2, 3), headers: { reason: 'undecodable', origin: 'test', offset: '0' } },
+    record: { value: Uint8Array.of(1, 2, 3), headers: { 'x-error-reason': 'undecodable', origin: 'test', 'x-origin-offset': '0' } },
   })
   expect(carrier.findings).toEqual([{ kind: 'progress', partition: 0, nowMs: START_MS }])
   expect(await telemetry.registry.metrics()).toContain('tocsin_detect_dead_letter_total{reason="undecodable"} 1')

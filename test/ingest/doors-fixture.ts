@@ -42,8 +42,9 @@ export class RememberingTransport implements Transport {
     return 4
   }
 
-  async publish(topic: string, records: readonly OutRecord[]): Promise<void> {
-    await this.gate
+  async publish(topic: string, records: readonly OutRecord[], signal?: AbortSignal): Promise<void> {
+    const aborted = new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)))
+    await Promise.race([this.gate, aborted])
     if (this.failWith !== undefined) throw this.failWith
     for (const record of records) this.published.push({ topic, record })
   }

@@ -158,6 +158,14 @@ describe('a tick', () => {
 })
 
 describe('when our own side fails', () => {
+  it('a carrier that does not answer is not waited for longer than limits.maxHandleMs', async () => {
+    const { door, transport } = openDoors({ limits: { maxHandleMs: 20 } })
+    transport.gate = new Promise(() => {})
+    expect((await door.accept(recorded('pino-loki.loki.json.1'))).status).toBe(503)
+    transport.gate = undefined
+    expect((await door.accept(recorded('pino-loki.loki.json.1'))).status).toBe(204)
+  })
+
   it.each([
     ['prometheus-2.rw1.proto-snappy.1', 503],
     ['pino-loki.loki.json.1', 503],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { clip, defuseSlack, duration, escapeSlack, escapeWiki, isoTime, plain } from '../../src/notify/plain-text.ts'
+import { clip, defuseSlack, escapeSlack, escapeWiki, plain } from '../../src/notify/plain-text.ts'
 import { briefOf, summaryLine } from '../../src/notify/message.ts'
 import { consoleText } from '../../src/notify/console.ts'
 import { hostileIncident, hostileText, incident, noticeOf } from './example.ts'
@@ -23,13 +23,6 @@ describe('text from telemetry', () => {
     expect(escapeSlack('<!channel> & <b>')).toBe('&lt;!channel&gt; &amp; &lt;b&gt;')
     expect(defuseSlack('<!channel> <@U1> a<b')).not.toMatch(/<[!@#]/)
     expect(escapeWiki('{code} [~admin] *b* h1.')).toBe('\\{code\\} \\[\\~admin\\] \\*b\\* h1.')
-  })
-
-  test('durations and times', () => {
-    expect([5000, 119_000, 720_000, 7_200_000, 12_000_000].map(duration)).toEqual(['5 s', '119 s', '12 min', '2 h', '3 h 20 min'])
-    expect(isoTime(0)).toBe('1970-01-01T00:00:00.000Z')
-    expect(isoTime(NaN)).toBe('')
-    expect(isoTime(1e300)).toBe('')
   })
 })
 

@@ -149,6 +149,25 @@ describe('one fault, one incident', () => {
     expect(only.causes[0]!.evidence[0]!.kind).toBe('network')
   })
 
+  it('a service that sends metrics but no spans, and the address it is called at, are one suspect', () => {
+    const stations = [
+      { service: 'checkout', selfMs: 6, calls: [{ callee: 'ledger.prod.svc.cluster.local:8080', perRequest: 1, inferred: true, ms: 5 }] },
+    ]
+    const flows = (fromMs: number, toMs: number, troubles: Troubles = {}) =>
+      traffic(fromMs, toMs, troubles, { stations, entry: 'checkout' })
+    const symptoms = [latency('checkout', FAULT_MS, 900), cpu('ledger', FAULT_MS)]
+    const { only } = new Correlator().play(
+      [
+        ...flows(START_MS, FAULT_MS),
+        ...flows(FAULT_MS, FAULT_MS + 5 * MINUTE, { 'ledger.prod.svc.cluster.local:8080': { calleeMs: 800 } }),
+        ...during(symptoms),
+      ],
+      FAULT_MS + 5 * MINUTE,
+    )
+    expect(only.causes.map((cause) => cause.service)).toEqual(['ledger', 'checkout'])
+    expect(only.causes[0]!.evidence.map((one) => one.kind)).toEqual(expect.arrayContaining(['slow-callee', 'saturation']))
+  })
+
   it('twenty symptoms, one incident', () => {
     const services = ['gateway', 'checkout', 'catalog', 'inventory', 'payments']
     const measures = ['GET / latency p95', 'POST / latency p95', 'all requests latency p95', 'GET /x latency p95']
@@ -290,6 +309,19 @@ describe('when it is over', () => {
     expect(correlator.only.status).toBe('open')
     correlator.play([], FAULT_MS + 10 * MINUTE)
     expect(correlator.only).toMatchObject({ status: 'resolved', resolvedMs: FAULT_MS + 9 * MINUTE })
+  })
+
+  it('what merely explains does not keep it open', () => {
+    const odd = anomaly('inventory', FAULT_MS, {
+      detector: 'service',
+      signal: 'mixed',
+      symptom: 'other',
+      impact: false,
+      subject: 'as a whole',
+    })
+    const symptoms = [...during(symptomsOfSlowDatabase), odd, logBurst('inventory', FAULT_MS)]
+    const { only } = new Correlator().play([...shop(slowDatabase), ...symptoms], FAULT_MS + 10 * MINUTE)
+    expect(only).toMatchObject({ status: 'resolved', resolvedMs: FAULT_MS + 7 * MINUTE })
   })
 
   it('flapping stays one incident', () => {
