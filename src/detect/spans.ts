@@ -17,7 +17,7 @@ import type { SpansConfig } from './spans-config.ts'
 import { TraceJoiner } from './traces.ts'
 import { Windows } from './windows.ts'
 
-const VERSION = 1
+const VERSION = 2
 /** Where operations beyond the bound are counted. */
 const OTHER = 'other'
 

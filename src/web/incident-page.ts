@@ -138,8 +138,7 @@ function undelivered(notices: readonly ListedNotice[]): Html | undefined {
       .map(
         ({ channel, kind, status, lastError }) =>
           html`<li>
-            <b>${oneLine(channel, 60)}</b> ${status === 'dead' ? 'was not told' : 'has not been told yet'} (${kind}):
-            ${oneLine(lastError, 240)}
+            <b>${oneLine(channel, 60)}</b> ${status === 'dead' ? 'was not told' : 'is not told yet'} (${kind}): ${oneLine(lastError, 240)}
           </li>`,
       )}
   </ul>`

@@ -242,6 +242,25 @@ it('a slow way to a service counts against it, although what is felt is two call
   expect(kinds('front'), 'what it calls through others has symptoms').not.toContain('position')
 })
 
+it('what a seldom used path lost is not made small by everybody else’s traffic, nor by what is merely unusual elsewhere', () => {
+  const busy = (startMs: number, gapMs: number): Flow => {
+    const { services, calls, ...rest } = relayed(startMs, gapMs)
+    const bulk = { service: 'bulk', requests: 5000, errors: 0, errorsStarted: 0, durationMs: 250_000, selfMs: 250_000 }
+    const call = { caller: 'front', callee: 'bulk', inferred: false, calls: 5000, errors: 0, clientMs: 255_000, serverMs: 250_000 }
+    return { ...rest, services: [...services.filter(({ service }) => service !== 'front'), bulk], calls: [...calls, call] }
+  }
+  const busyGraph = graphOf(learn(emptyTopology, [busy(START_MS, 1)], START_MS, { halfLifeMs: 3_600_000, maxEdges: 100 }))
+  const flows: Flow[] = []
+  for (let startMs = START_MS; startMs < ONSET_MS + 3 * MINUTE; startMs += 10 * SECOND)
+    flows.push(busy(startMs, startMs < ONSET_MS ? 1 : 1000))
+  const odd = anomaly('bulk', ONSET_MS, { symptom: 'other', signal: 'metrics', impact: false, score: 1000 })
+  const causes = given(flows, { graph: busyGraph, core: ['front'], anomalies: [odd] })
+  const points = (service: string, kind: string) =>
+    causes.find((cause) => cause.service === service)?.evidence.find((one) => one.kind === kind)?.points
+  expect(points('prices', 'network')).toBeGreaterThan(2)
+  expect(points('bulk', 'unusual')).toBeLessThan(0.25)
+})
+
 /** front calls relay, relay calls prices, and each call to prices loses `gapMs` on the way; front waits as long again for somebody unknown. */
 function relayed(startMs: number, gapMs: number): Flow {
   const service = (name: string, selfMs: number) => ({

@@ -238,6 +238,21 @@ describe('what pages and what does not', () => {
     expect(correlator.timeline).toEqual([])
   })
 
+  it('work that only piles up pages, and it says where', () => {
+    const lag = anomaly('broker', FAULT_MS, {
+      symptom: 'saturation',
+      subject: 'consumergroup_lag',
+      observed: 1800,
+      expected: 0.3,
+      unit: '',
+    })
+    const { only } = new Correlator().play([...shop({}), lag], FAULT_MS + 2 * MINUTE)
+    expect(only).toMatchObject({
+      title: 'broker: consumergroup_lag 1,800 (normally 0.3)',
+      impact: 'Work piles up at broker: consumergroup_lag 1,800 (normally 0.3).',
+    })
+  })
+
   it('what was unusual before anybody felt it is early evidence', () => {
     const early = cpu('inventory', FAULT_MS - 4 * MINUTE)
     const older = cpu('inventory', FAULT_MS - 30 * MINUTE, { subject: 'process_resident_memory_bytes' })
