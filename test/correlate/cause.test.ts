@@ -258,7 +258,7 @@ it('what a seldom used path lost is not made small by everybody else’s traffic
   const points = (service: string, kind: string) =>
     causes.find((cause) => cause.service === service)?.evidence.find((one) => one.kind === kind)?.points
   expect(points('prices', 'network')).toBeGreaterThan(2)
-  expect(points('bulk', 'unusual')).toBeLessThan(0.25)
+  expect(causes.map((cause) => cause.service)).not.toContain('bulk')
 })
 
 /** front calls relay, relay calls prices, and each call to prices loses `gapMs` on the way; front waits as long again for somebody unknown. */
