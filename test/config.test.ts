@@ -36,6 +36,16 @@ describe('the configuration', () => {
     ['a channel without its key', { notify: { channels: { pagerduty: {} } } }, /^notify\.channels\.pagerduty\.routingKey: /],
     ['a channel there is not', { notify: { channels: { pagerdutty: {} } } }, /^notify\.channels\.pagerdutty: is not a known key$/],
     ['a setting of a detector', { detect: { detectors: { spans: { windowMs: 1 } } } }, /^detect\.detectors\.spans\.windowMs: /],
+    [
+      'a time-out that a channel cannot keep',
+      {
+        notify: {
+          channels: { jira: { url: 'https://x.example', token: 't', email: 'e', project: 'P' } },
+          delivery: { sendTimeoutMs: 3000 },
+        },
+      },
+      /^notify\.delivery\.sendTimeoutMs: must be at least a second longer than channels\.jira\.settleMs/,
+    ],
     ['a source without a topic', { ingest: { sources: [{ signal: 'logs' }] } }, /^ingest\.sources\.0\.topic: /],
     [
       'a variable that is not set',

@@ -170,7 +170,8 @@ export class SeriesDetector implements Detector {
       this.#counts.late++
       return
     }
-    this.#table.heard(entry, timeMs, this.#nowMs)
+    // Before the first tick the sample is all that tells the time.
+    this.#table.heard(entry, timeMs, this.#nowMs > 0 ? this.#nowMs : timeMs)
     const route = (this.#routes[id] ??= this.#routeOf(entry))
     switch (kind.shape) {
       case 'ignored':

@@ -110,6 +110,11 @@ export function slowSurprise(slow: number, requests: number): number {
   return errorSurprise(slow, requests, 10, 200)
 }
 
+/** The same for half of them: where quick and slow operations are mixed, a few more of the slow ones move a median from the one to the other. */
+export function halfSlowSurprise(slow: number, requests: number): number {
+  return errorSurprise(slow, requests, 100, 200)
+}
+
 /** The normal distribution's standard deviations of the same surprise, near enough for a residual. */
 export function surpriseZ(surprise: number): number {
   return Math.sqrt(2 * Math.LN10 * surprise)

@@ -7,7 +7,7 @@ import type { DetectorContext, Emit } from './detector.ts'
 import type { Episodes, Observation, Subject } from './episode.ts'
 import { countOf, Level, stabilised } from './level.ts'
 import type { Feature } from './residuals.ts'
-import { DurationSketch, errorSurprise, slowSurprise, surpriseZ, usualRatio } from './span-health.ts'
+import { DurationSketch, errorSurprise, halfSlowSurprise, slowSurprise, surpriseZ, usualRatio } from './span-health.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 import type { SpansConfig } from './spans-config.ts'
 
@@ -222,7 +222,8 @@ export class SpanSubject {
     if (judged) board.observe(role.service, role.latency, Math.abs(medianZ) > Math.abs(p95Z) ? medianZ : p95Z)
     const high = usualP95 * Math.max(config.latencyMinRatio, Math.exp(config.latencyThreshold * this.#p95.spread(LATENCY_FLOOR)))
     const many = slowSurprise(durations.countAbove(usualP95 * config.latencyMinRatio), durations.count) / config.latencySurprise
-    let worse = Math.max(Math.min(many, this.#slowness(p95, usualP95, p95Z)), this.#slowness(median, usualMedian, medianZ))
+    const half = halfSlowSurprise(durations.countAbove(usualMedian * config.latencyMinRatio), durations.count) / config.latencySurprise
+    let worse = Math.max(Math.min(many, this.#slowness(p95, usualP95, p95Z)), Math.min(half, this.#slowness(median, usualMedian, medianZ)))
     // Windows that are judged together share requests: what opens an anomaly must have happened in the newest one too.
     if (!episodes.isOpen(key) && now.durations.countAbove(usualP95 * config.latencyMinRatio) === 0) worse = Math.min(worse, 0.5)
     const score = judged ? worse : NaN

@@ -28,9 +28,15 @@ const deliveryConfig = z
     message: 'must be at least a second longer than sendTimeoutMs, or two processes would send the same notice',
   })
 
-export const notifyConfig = z.strictObject({
-  dryRun: z.boolean().default(false).describe('Print what would be sent in place of sending it'),
-  channels: z.strictObject(channels).default({}).describe('Whom to tell; a channel that is absent is off'),
-  delivery: deliveryConfig.prefault({}).describe('How the outbox is worked off'),
-})
+export const notifyConfig = z
+  .strictObject({
+    dryRun: z.boolean().default(false).describe('Print what would be sent in place of sending it'),
+    channels: z.strictObject(channels).default({}).describe('Whom to tell; a channel that is absent is off'),
+    delivery: deliveryConfig.prefault({}).describe('How the outbox is worked off'),
+  })
+  .refine(({ channels: { jira }, delivery }) => jira === undefined || jira.settleMs + 1000 <= delivery.sendTimeoutMs, {
+    path: ['delivery', 'sendTimeoutMs'],
+    message: 'must be at least a second longer than channels.jira.settleMs, or a try that has to search first never comes to its end',
+  })
+
 export type NotifyConfig = z.infer<typeof notifyConfig>

@@ -85,7 +85,7 @@ requireOrSkip(
         channels: {
           pagerduty: { routingKey: 'r'.repeat(32), url: pagerduty.url },
           slack: { token: 'xoxb-test', channel: 'C0INCIDENTS', apiUrl: slack.url },
-          jira: { url: jira.url, email: 'tocsin@example.com', token: 'jira-token', project: 'OPS' },
+          jira: { url: jira.url, email: 'tocsin@example.com', token: 'jira-token', project: 'OPS', settleMs: 500 },
         },
         delivery: { leaseMs: 4_000, sendTimeoutMs: 3_000, pollMs: 200 },
       },

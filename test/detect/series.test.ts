@@ -30,6 +30,12 @@ describe('gauges and counters', () => {
     expect(last.points.timeMs[0]).toBeLessThan(last.startMs)
   })
 
+  test('what comes before the first tick is not forgotten with it', () => {
+    const watch = new Watch()
+    watch.feed(batchOf([[seriesOf('jobs_queue_depth'), START_MS, 3]]), { kind: 'tick', nowMs: START_MS + 500 })
+    expect(watch.detector.counts().series).toBe(1)
+  })
+
   test('a backlog that nobody works off is felt after five minutes, until it is gone', () => {
     const z = noise(1)
     const lag = seriesOf('kafka_consumergroup_lag', { consumergroup: 'mailer' })

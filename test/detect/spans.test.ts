@@ -20,6 +20,15 @@ describe('the span detector', () => {
     for (const rps of [0.3, 2, 15]) expect(run(chance(3600, rps)), `${rps} requests/s`).toEqual([])
   })
 
+  it('takes a few more of the slow operations than of the quick ones for what it is', () => {
+    // A median of 5 ms becomes one of 60.
+    const mixed = requests(900, 4.5, (second, i) => {
+      const slow = (i * 7) % 20 < (second >= 600 && second < 640 ? 11 : 8)
+      return { operation: slow ? 'login' : 'whoami', durationMs: i % 30 === 0 ? 100 : slow ? 60 : 5 }
+    })
+    expect(run(mixed)).toEqual([])
+  })
+
   it('tells of errors within half a minute, with impact, and ends them', () => {
     const told = run(requests(900, 4, (s, i) => ({ failed: s >= 500 && s < 600 && i % 2 === 0 })))
     expect(told[0]).toMatchObject({
