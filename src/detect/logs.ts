@@ -12,7 +12,7 @@ import { LogTemplates } from './log-templates.ts'
 import { logsConfig } from './logs-config.ts'
 import type { LogsConfig } from './logs-config.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
-import { Windows } from './windows.ts'
+import { closeServices, Windows } from './windows.ts'
 
 const VERSION = 1
 const ERROR = 17
@@ -88,17 +88,8 @@ export class LogsDetector implements Detector {
   }
 
   #close(startMs: number, window: Map<string, ServiceTally> | undefined, emit: Emit): void {
-    if (window !== undefined) {
-      for (const name of window.keys())
-        if (!this.#services.has(name)) this.#services.set(name, new ServiceLogs(name, startMs, this.#shared))
-    }
-    for (const [name, service] of this.#services) {
-      const tally = window?.get(name)
-      if (tally === undefined && startMs - service.lastMs > this.#shared.config.forgetMs) {
-        service.forget(startMs, emit)
-        this.#services.delete(name)
-      } else service.close(startMs, tally, emit)
-    }
+    const follow = (name: string) => new ServiceLogs(name, startMs, this.#shared)
+    closeServices(this.#services, window, startMs, this.#shared.config.forgetMs, follow, emit)
   }
 }
 

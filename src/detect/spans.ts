@@ -15,7 +15,7 @@ import type { ServiceTally } from './span-service.ts'
 import { spansConfig } from './spans-config.ts'
 import type { SpansConfig } from './spans-config.ts'
 import { TraceJoiner } from './traces.ts'
-import { Windows } from './windows.ts'
+import { closeServices, Windows } from './windows.ts'
 
 const VERSION = 2
 /** Where operations beyond the bound are counted. */
@@ -123,17 +123,8 @@ export class SpansDetector implements Detector {
   }
 
   #close(startMs: number, window: Map<string, ServiceTally> | undefined, emit: Emit): void {
-    if (window !== undefined) {
-      for (const name of window.keys())
-        if (!this.#services.has(name)) this.#services.set(name, new ServiceSpans(name, startMs, this.#shared))
-    }
-    for (const [name, service] of this.#services) {
-      const tally = window?.get(name)
-      if (tally === undefined && startMs - service.lastMs > this.#shared.config.forgetMs) {
-        service.forget(startMs, emit)
-        this.#services.delete(name)
-      } else service.close(startMs, tally, emit)
-    }
+    const follow = (name: string) => new ServiceSpans(name, startMs, this.#shared)
+    closeServices(this.#services, window, startMs, this.#shared.config.forgetMs, follow, emit)
   }
 }
 

@@ -3,6 +3,7 @@
  * that is `latenessMs` past its end; what comes for a closed window is counted in the oldest open one, what claims to come from the
  * future in the newest that the clock allows. Before the first tick nothing is known of the time, and all goes into the first window.
  */
+import type { Emit } from './detector.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 /** Windows ahead of the last tick that a thing may be: clocks differ, and ticks come only every few seconds. */
@@ -103,5 +104,33 @@ export class Windows<T> {
     const tally = this.#tallies.get(index)
     this.#tallies.delete(index)
     close(index * this.#windowMs, tally)
+  }
+}
+
+/** Something that is followed for as long as it is heard of. */
+interface Followed<Tally> {
+  readonly lastMs: number
+  close(startMs: number, tally: Tally | undefined, emit: Emit): void
+  forget(atMs: number, emit: Emit): void
+}
+
+/** Closes a window of every service that is followed: new ones begin with it, those that were silent for `forgetMs` are forgotten. */
+export function closeServices<Tally, Service extends Followed<Tally>>(
+  services: Map<string, Service>,
+  window: ReadonlyMap<string, Tally> | undefined,
+  startMs: number,
+  forgetMs: number,
+  follow: (name: string) => Service,
+  emit: Emit,
+): void {
+  if (window !== undefined) {
+    for (const name of window.keys()) if (!services.has(name)) services.set(name, follow(name))
+  }
+  for (const [name, service] of services) {
+    const tally = window?.get(name)
+    if (tally === undefined && startMs - service.lastMs > forgetMs) {
+      service.forget(startMs, emit)
+      services.delete(name)
+    } else service.close(startMs, tally, emit)
   }
 }

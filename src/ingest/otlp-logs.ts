@@ -2,14 +2,14 @@
  * OTLP logs, protobuf and JSON, into a log batch. The record's own severity and trace id win; a body that is itself a structured line (a
  * collector that tails files sends those) is taken apart. https://opentelemetry.io/docs/specs/otel/logs/data-model/
  */
-import type { LogBatch } from '../model.ts'
+import type { LogBatch, Source } from '../model.ts'
 import { LogColumns } from './columns.ts'
 import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
 import { readLine, traceIdOf } from './log-line.ts'
 import { cutLine } from './loki.ts'
 import { get, hexId, integer, jsonAnyValue, jsonSource, nanos, objects, rootGroups, text } from './otlp-json.ts'
-import { nanosAt, readAnyValue, readResource } from './otlp-protobuf.ts'
+import { nanosAt, readAnyValue, eachItem } from './otlp-protobuf.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 import { severityInText, severityOfLevel } from './severity.ts'
 
@@ -25,32 +25,8 @@ interface LogRecord {
 export function decodeOtlpLogs(body: Uint8Array, context: DecodeContext): LogBatch {
   const reader = new ProtobufReader(body)
   const columns = new LogColumns(context)
-  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag !== 0x0a) {
-      reader.skip(tag)
-      continue
-    }
-    const outer = reader.enter()
-    const sourceIndex = columns.sourceIndex(readResource(reader, context))
-    for (let group = reader.next(); group !== 0; group = reader.next()) {
-      if (group !== 0x12) {
-        reader.skip(group)
-        continue
-      }
-      const groupOuter = reader.enter()
-      for (let item = reader.next(); item !== 0; item = reader.next()) {
-        if (item !== 0x12) {
-          reader.skip(item)
-          continue
-        }
-        const itemOuter = reader.enter()
-        keep(readRecord(reader, context), sourceIndex, columns, context)
-        reader.leave(itemOuter)
-      }
-      reader.leave(groupOuter)
-    }
-    reader.leave(outer)
-  }
+  const begin = (source: Source) => columns.sourceIndex(source)
+  eachItem(reader, context, begin, (sourceIndex) => keep(readRecord(reader, context), sourceIndex, columns, context))
   return columns.finish()
 }
 

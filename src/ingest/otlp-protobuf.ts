@@ -9,8 +9,46 @@ import type { ProtobufReader } from './protobuf-reader.ts'
 /** Attributes of one thing, by name; a Map because names come from outside. */
 export type Attributes = Map<string, string>
 
+/**
+ * Walks an export request: resource groups (field 1), their scope groups (field 2), their items (field 2). `begin` is told each resource,
+ * `item` is called with the reader inside an item, and reads it.
+ */
+export function eachItem(
+  reader: ProtobufReader,
+  context: DecodeContext,
+  begin: (source: Source) => number,
+  item: (sourceIndex: number) => void,
+): void {
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag !== 0x0a) {
+      reader.skip(tag)
+      continue
+    }
+    const outer = reader.enter()
+    const sourceIndex = begin(readResource(reader, context))
+    for (let group = reader.next(); group !== 0; group = reader.next()) {
+      if (group !== 0x12) {
+        reader.skip(group)
+        continue
+      }
+      const groupOuter = reader.enter()
+      for (let field = reader.next(); field !== 0; field = reader.next()) {
+        if (field !== 0x12) {
+          reader.skip(field)
+          continue
+        }
+        const itemOuter = reader.enter()
+        item(sourceIndex)
+        reader.leave(itemOuter)
+      }
+      reader.leave(groupOuter)
+    }
+    reader.leave(outer)
+  }
+}
+
 /** The scope of a resource group's rows: fields come in any order, so the resource is looked for before the rows are read. */
-export function readResource(reader: ProtobufReader, context: DecodeContext): Source {
+function readResource(reader: ProtobufReader, context: DecodeContext): Source {
   const start = reader.at
   const attributes: Attributes = new Map()
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {

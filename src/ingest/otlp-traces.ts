@@ -2,14 +2,14 @@
  * OTLP traces, protobuf and JSON, into a span batch: only the columns that detection uses are read, the rest is stepped over.
  * Attributes are looked at only where a span calls somebody. https://opentelemetry.io/docs/specs/otlp/ , trace/v1/trace.proto
  */
-import type { SpanBatch } from '../model.ts'
+import type { Source, SpanBatch } from '../model.ts'
 import { SpanKind } from '../model.ts'
 import { SpanColumns } from './columns.ts'
 import type { SpanRow } from './columns.ts'
 import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
 import { hexId, integer, isObject, get, jsonAttributes, jsonSource, nanos, objects, rootGroups, text } from './otlp-json.ts'
-import { WantedNames, nanosAt, nanosBetween, readResource, readWantedAttribute } from './otlp-protobuf.ts'
+import { WantedNames, nanosAt, nanosBetween, eachItem, readWantedAttribute } from './otlp-protobuf.ts'
 import type { Attributes } from './otlp-protobuf.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 
@@ -20,33 +20,11 @@ export function decodeOtlpTraces(body: Uint8Array, context: DecodeContext): Span
   const columns = new SpanColumns(context)
   const span = emptySpan()
   const wanted = new WantedNames(context.naming.peerAttributes)
-  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag !== 0x0a) {
-      reader.skip(tag)
-      continue
-    }
-    const outer = reader.enter()
-    const sourceIndex = columns.sourceIndex(readResource(reader, context))
-    for (let group = reader.next(); group !== 0; group = reader.next()) {
-      if (group !== 0x12) {
-        reader.skip(group)
-        continue
-      }
-      const groupOuter = reader.enter()
-      for (let item = reader.next(); item !== 0; item = reader.next()) {
-        if (item !== 0x12) {
-          reader.skip(item)
-          continue
-        }
-        const itemOuter = reader.enter()
-        readSpan(reader, span, wanted, context)
-        reader.leave(itemOuter)
-        keep(span, sourceIndex, columns, context)
-      }
-      reader.leave(groupOuter)
-    }
-    reader.leave(outer)
-  }
+  const begin = (source: Source) => columns.sourceIndex(source)
+  eachItem(reader, context, begin, (sourceIndex) => {
+    readSpan(reader, span, wanted, context)
+    keep(span, sourceIndex, columns, context)
+  })
   return columns.finish()
 }
 
