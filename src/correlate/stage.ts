@@ -22,7 +22,7 @@ import { isOpen } from './draft.ts'
 import { readRecord, type Intake } from './intake.ts'
 import { decodeState, encodeState } from './state-codec.ts'
 import { initialState, type Effects, type PersonAction, type State } from './state.ts'
-import { collect, type Arrival } from './stepper.ts'
+import { collect, type Arrival, type Collected } from './stepper.ts'
 
 export interface CorrelateStageOptions {
   readonly transport: Transport
@@ -90,16 +90,17 @@ class CorrelateStage implements BatchHandler {
       arrivals.push(...(await this.#read(batch, record, signal)))
     }
     const next = Math.max(owned.next ?? 0, batch.records.at(-1)!.offset + 1)
+    let planned: Collected | undefined
     if (owned.unsaved < MAX_UNSAVED && arrivals.every(({ finding }) => finding.kind === 'flow' || finding.kind === 'progress')) {
-      const { state } = collect(owned.state, arrivals, [], this.#options.config)
-      if (state.nowMs === owned.state.nowMs) {
-        owned.state = state
+      planned = collect(owned.state, arrivals, [], this.#options.config)
+      if (planned.state.nowMs === owned.state.nowMs) {
+        owned.state = planned.state
         owned.next = next
         owned.unsaved++
         return
       }
     }
-    await this.#commit(batch.partition, owned, arrivals, next)
+    await this.#commit(batch.partition, owned, arrivals, next, planned)
   }
 
   async revoked(partition: number): Promise<void> {
@@ -109,13 +110,23 @@ class CorrelateStage implements BatchHandler {
     await saveCheckpoint(this.#options.db, ROLE, partition, owned.saved, owned.next, encodeState(owned.state))
   }
 
-  /** The state moves only when the transaction has: a rolled-back one leaves everything as it was. */
-  async #commit(partition: number, owned: Owned, arrivals: readonly Arrival[], next: number): Promise<void> {
+  /**
+   * The state moves only when the transaction has: a rolled-back one leaves everything as it was. `planned` is what the arrivals come
+   * to when nobody has acted in between.
+   */
+  async #commit(
+    partition: number,
+    owned: Owned,
+    arrivals: readonly Arrival[],
+    next: number,
+    planned: Collected | undefined,
+  ): Promise<void> {
     const { db, config } = this.#options
     const done = this.#told.commitSeconds.startTimer()
     const result = await db.transaction(async (tx) => {
       const actions = await actionsAfter(tx, owned.state.lastActionSeq, MAX_ACTIONS)
-      const { state, effects } = collect(owned.state, arrivals, actions.map(toInput), config)
+      const isAsPlanned = planned !== undefined && actions.length === 0
+      const { state, effects } = isAsPlanned ? planned : collect(owned.state, arrivals, actions.map(toInput), config)
       await this.#write(tx, effects)
       const bytes = encodeState(state)
       await saveCheckpoint(tx, ROLE, partition, owned.saved, next, bytes)

@@ -17,12 +17,13 @@ export interface Arrival {
   readonly finding: Finding
 }
 
-export function collect(
-  state: State,
-  arrivals: readonly Arrival[],
-  actions: readonly PersonAction[],
-  config: CorrelateConfig,
-): { state: State; effects: Effects } {
+export interface Collected {
+  readonly state: State
+  readonly effects: Effects
+}
+
+/** Pure: the same arguments come to the same. */
+export function collect(state: State, arrivals: readonly Arrival[], actions: readonly PersonAction[], config: CorrelateConfig): Collected {
   let effects = noEffects
   let next = state
   if (actions.length > 0) ({ state: next, effects } = reduce(next, actions, next.nowMs, config))
@@ -66,7 +67,7 @@ function dueOf(finding: Finding, nowMs: number): number {
 }
 
 /** Every grid point up to `nowMs` at which something can happen. */
-function run(state: State, nowMs: number, before: Effects, config: CorrelateConfig): { state: State; effects: Effects } {
+function run(state: State, nowMs: number, before: Effects, config: CorrelateConfig): Collected {
   let effects = before
   let current = state
   while (current.nowMs < nowMs) {

@@ -95,13 +95,9 @@ export class SeriesDetector implements Detector {
     }
   }
 
-  snapshot(): Uint8Array {
-    const to = new SnapshotWriter(VERSION)
-    to.f64(this.#nowMs)
-    to.f64(this.#sweptMs)
-    to.f64(this.#counts.late)
-    to.f64(this.#counts.refused)
-    for (const part of [
+  /** What a snapshot holds, in the order of its format. */
+  get #parts() {
+    return [
       this.#table,
       this.#rows,
       this.#windowed,
@@ -110,8 +106,16 @@ export class SeriesDetector implements Detector {
       this.#windowEpisodes,
       this.#presenceEpisodes,
       this.#presence,
-    ])
-      part.snapshot(to)
+    ] as const
+  }
+
+  snapshot(): Uint8Array {
+    const to = new SnapshotWriter(VERSION)
+    to.f64(this.#nowMs)
+    to.f64(this.#sweptMs)
+    to.f64(this.#counts.late)
+    to.f64(this.#counts.refused)
+    for (const part of this.#parts) part.snapshot(to)
     return to.finish()
   }
 
@@ -122,17 +126,7 @@ export class SeriesDetector implements Detector {
     this.#counts.late = from.f64()
     this.#counts.refused = from.f64()
     this.#routes.length = 0
-    for (const part of [
-      this.#table,
-      this.#rows,
-      this.#windowed,
-      this.#windows,
-      this.#episodes,
-      this.#windowEpisodes,
-      this.#presenceEpisodes,
-      this.#presence,
-    ])
-      part.restore(from)
+    for (const part of this.#parts) part.restore(from)
     from.end()
   }
 

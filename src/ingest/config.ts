@@ -126,8 +126,8 @@ export const namingConfig = z.strictObject({
 })
 export type NamingConfig = z.infer<typeof namingConfig>
 
-export const SOURCE_ENCODINGS = [
-  'auto',
+/** Forms in which a record of a Kafka topic can be read. */
+export const PAYLOAD_ENCODINGS = [
   'otlp_proto',
   'otlp_json',
   'remote_write',
@@ -144,7 +144,7 @@ const sourceConfig = z.strictObject({
     .enum(['metrics', 'logs', 'traces', 'events'])
     .describe('What the topic carries; OTLP payloads cannot be told apart without it.'),
   encoding: z
-    .enum(SOURCE_ENCODINGS)
+    .enum(['auto', ...PAYLOAD_ENCODINGS])
     .default('auto')
     .describe(
       'How its records are encoded; `auto` looks at headers, then at the first bytes. `lines`: one log line per record, JSON or text.',

@@ -4,13 +4,13 @@
  */
 import { DecodeError } from '../errors.ts'
 import type { InRecord } from '../transport/transport.ts'
-import type { SOURCE_ENCODINGS, SourceConfig } from './config.ts'
+import { PAYLOAD_ENCODINGS, type SourceConfig } from './config.ts'
 import type { DoorRequest } from './door.ts'
 import { lineRequest } from './json-line.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 import { parseMediaType, unsnappy } from './request-body.ts'
 
-type Encoding = Exclude<(typeof SOURCE_ENCODINGS)[number], 'auto'>
+type Encoding = (typeof PAYLOAD_ENCODINGS)[number]
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 const PROTOBUF_TYPE = { 'content-type': 'application/x-protobuf', 'content-encoding': 'identity' }
@@ -56,16 +56,7 @@ function byHeaders(record: InRecord, source: SourceConfig): Encoding | undefined
   const headers = new Map(Object.entries(record.headers).map(([name, value]) => [name.toLowerCase(), value]))
   const own = headers.get('x-tocsin-encoding')
   if (own !== undefined) {
-    const known: readonly string[] = [
-      'otlp_proto',
-      'otlp_json',
-      'remote_write',
-      'loki_json',
-      'loki_proto',
-      'alerts',
-      'changes',
-      'lines',
-    ] satisfies Encoding[]
+    const known: readonly string[] = PAYLOAD_ENCODINGS
     if (!known.includes(own)) throw new DecodeError('unsupported', `x-tocsin-encoding is none of ${known.join(', ')}`)
     return own as Encoding
   }

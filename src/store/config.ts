@@ -13,4 +13,3 @@ export const postgresConfig = z.strictObject({
   connectTimeoutMs: z.int().min(100).max(120_000).default(10_000).describe('Longest wait for a connection'),
   statementTimeoutMs: z.int().min(100).max(600_000).default(30_000).describe('Longest a statement may run before PostgreSQL cancels it'),
 })
-export type PostgresConfig = z.infer<typeof postgresConfig>
