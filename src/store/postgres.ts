@@ -10,7 +10,7 @@ import { messageOf } from '../errors.ts'
 import { migrate } from './migrate.ts'
 import { PostgresListener } from './postgres-listener.ts'
 import type { ConnectionLost } from './postgres-listener.ts'
-import { retryTransaction } from './retry.ts'
+import { retryTransaction, sqlState } from './retry.ts'
 import type { Telemetry } from '../telemetry.ts'
 
 export interface PostgresOptions {
@@ -111,10 +111,12 @@ class PostgresDb implements Db {
       if (command !== 'COMMIT') throw new Error('The transaction was rolled back because a statement in it had failed.')
       return result
     } catch (error) {
+      // Once it knows that its connection is lost, a client only says that it cannot be asked; why is what people want to read.
+      const why = sqlState(error) === '' ? broken : undefined
       await client.query('rollback').catch((failure: unknown) => {
         broken = new Error(messageOf(failure))
       })
-      throw error
+      throw why === undefined ? error : new Error(why.message, { cause: error })
     } finally {
       client.off('error', onError)
       client.release(broken)

@@ -18,6 +18,7 @@ export async function retryTransaction<T>(run: () => Promise<T>): Promise<T> {
   }
 }
 
-function sqlState(error: unknown): string {
+/** The five characters of a server's answer; '' for what did not come from the server. */
+export function sqlState(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }

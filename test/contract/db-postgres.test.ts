@@ -40,13 +40,17 @@ requireOrSkip('postgres')('PostgreSQL', () => {
     for (const db of dbs) await db[Symbol.asyncDispose]()
   })
 
-  test('a connection lost inside a transaction fails that transaction and nothing else', async () => {
+  test.each([
+    ['found out by the next statement', 0],
+    ['noticed before it', 300],
+  ])('a connection lost inside a transaction, %s, fails that transaction and nothing else', async (_, pauseMs) => {
     const url = await server.newDatabase()
     await using db = await openPostgres({ url, poolSize: 2 })
     const work = db.transaction(async (tx) => {
       await saveIncidents(tx, [incident])
       const [me] = await tx.query<{ pid: number }>('select pg_backend_pid() as pid')
       await db.query('select pg_terminate_backend($1)', [me?.pid])
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
       await tx.query('select 1')
     })
     await expect(work).rejects.toThrow(/terminat/)
