@@ -49,7 +49,7 @@ function seasonal() {
 function detector() {
   const series: Series[] = Array.from({ length: count }, (_, i) => {
     const name = i % 2 === 0 ? 'jobs_queue_depth' : 'http_requests_total'
-    return { key: `${name}${i}`, name, labels: [['id', String(i)]], service: `s${i % 50}`, instance: 'a' }
+    return { key: `${name}${i}`, name, type: 'unknown', labels: [['id', String(i)]], service: `s${i % 50}`, instance: 'a' }
   })
   const watch = new SeriesDetector(seriesConfig.parse({ maxSeries: count, maxSeriesPerService: count }), {
     partition: 0,

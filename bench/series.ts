@@ -54,7 +54,7 @@ function measureMemory(scale: Scale): Measured {
 async function measureDetector(count: number, scale: Scale): Promise<Measured> {
   const series = Array.from({ length: count }, (_, id): Series => {
     const { name, labels } = seriesOf(id)
-    return { key: seriesKey(name, labels), name, labels, service: labels.at(-1)![1], instance: labels[0]![1] }
+    return { key: seriesKey(name, labels), name, type: 'unknown', labels, service: labels.at(-1)![1], instance: labels[0]![1] }
   })
   const values = new Float64Array(count)
   const random = randomOf(count)

@@ -123,7 +123,7 @@ function readMetrics(reader: ByteReader): MetricBatch {
     const instance = reader.name()
     const labels: [string, string][] = []
     for (let pairs = reader.count(); pairs > 0; pairs--) labels.push([reader.name(), reader.name()])
-    series.push({ key: givenKey ?? seriesKey(name, labels), name, labels: labels satisfies Labels, service, instance })
+    series.push({ key: givenKey ?? seriesKey(name, labels), name, type: 'unknown', labels: labels satisfies Labels, service, instance })
   }
   const rows = reader.count()
   return {

@@ -7,10 +7,18 @@
 /** Label pairs sorted by name, names unique. An array, not an object: names come from outside (`__proto__` is one). */
 export type Labels = readonly (readonly [name: string, value: string])[]
 
+/**
+ * What a sender said about the numbers of a series; `unknown` leaves it to the name. `delta`: each sample counts what happened since the one
+ * before. `sketch`: a cumulative bucket count whose bounds come and go with what was observed (native histograms), so that a
+ * bucket seen for the first time may have counted long before.
+ */
+export type SeriesType = 'unknown' | 'counter' | 'gauge' | 'delta' | 'sketch'
+
 /** One metric label set. `key` is its identity: name and sorted labels, independent of the order they arrived in. */
 export interface Series {
   readonly key: string
   readonly name: string
+  readonly type: SeriesType
   readonly labels: Labels
   readonly service: string
   readonly instance: string

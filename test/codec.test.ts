@@ -31,7 +31,10 @@ const metricBatch: fc.Arbitrary<MetricBatch> = fc.tuple(fc.nat({ max: 30 }), fc.
   record({
     kind: fc.constant('metrics' as const),
     rows: fc.constant(rows),
-    series: column(tableRows, record({ key: text, name: text, labels, service: text, instance: text })),
+    series: column(
+      tableRows,
+      record({ key: text, name: text, type: fc.constant('unknown' as const), labels, service: text, instance: text }),
+    ),
     seriesIndex: index(rows, tableRows),
     timeMs: times(rows),
     value: floats(rows),
@@ -231,6 +234,7 @@ describe('a batch on the telemetry topic', () => {
       series: Array.from({ length: rows }, (_, i) => ({
         key: `http_requests_total{path="/${i}"}`,
         name: 'http_requests_total',
+        type: 'unknown',
         labels: [['path', `/${i}`]],
         service: 'shop',
         instance: 'a',

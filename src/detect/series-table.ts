@@ -278,7 +278,7 @@ export class SeriesTable {
       const labels: [string, string][] = []
       const pairs = from.count(8)
       for (let j = 0; j < pairs; j++) labels.push([from.string(), from.string()])
-      this.#place(id, { key, name, service, instance, labels }, this.#serviceOf(service))
+      this.#place(id, { key, name, type: 'unknown', service, instance, labels }, this.#serviceOf(service))
     }
     this.refused.total = from.f64()
     this.refused.perService = from.f64()

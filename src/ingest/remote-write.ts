@@ -3,12 +3,11 @@
  * Identity does not depend on the order of labels, and fields may come in any order. A stale marker is told from an ordinary NaN by
  * its eight bytes. Spec: https://prometheus.io/docs/specs/prw/remote_write_spec/
  */
-import type { MetricBatch, Series } from '../model.ts'
-import { seriesKey } from '../series-key.ts'
-import { cleanText } from './clean-text.ts'
+import type { MetricBatch } from '../model.ts'
 import { MetricColumns } from './columns.ts'
 import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
+import { admitSeries, labelFault } from './metric-series.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 import type { SeriesEntry } from './series-registry.ts'
 
@@ -147,36 +146,4 @@ function readSeries(reader: ProtobufReader, start: number, end: number, context:
   reader.at = at
   reader.end = outerEnd
   return fault || admitSeries(labels, context)
-}
-
-function labelFault(count: number, name: string, value: string, context: DecodeContext): string {
-  const { maxLabels, maxLabelNameChars, maxLabelValueChars } = context.limits
-  if (count >= maxLabels) return 'too-many-labels'
-  if (name === '') return 'empty-label-name'
-  if (name.length > maxLabelNameChars) return 'label-name-too-long'
-  return value.length > maxLabelValueChars ? 'label-value-too-long' : ''
-}
-
-/** Makes a series of labels in any order; they are sorted in place. */
-function admitSeries(pairs: [string, string][], context: DecodeContext): SeriesEntry | string {
-  pairs.sort(byName)
-  const labels: [string, string][] = []
-  let name = ''
-  for (let i = 0; i < pairs.length; i++) {
-    const [label, raw] = pairs[i]!
-    if (i > 0 && pairs[i - 1]![0] === label) return 'duplicate-label'
-    const value = cleanText(raw, context.limits.maxLabelValueChars)
-    if (label === '__name__') name = value
-    else labels.push([cleanText(label, context.limits.maxLabelNameChars), value])
-  }
-  if (name === '') return 'no-name'
-  const lookup = (wanted: string) => labels.find((pair) => pair[0] === wanted)?.[1]
-  const service = context.naming.metricService(lookup)
-  if (!context.services.admit(service, context.receivedMs)) return 'service-limit'
-  const series: Series = { key: seriesKey(name, labels), name, labels, service, instance: context.naming.metricInstance(lookup) }
-  return context.series.admit(series, context.receivedMs)
-}
-
-function byName(a: readonly [string, string], b: readonly [string, string]): number {
-  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
 }

@@ -19,7 +19,7 @@ export function noise(seed: number): () => number {
 
 export function seriesOf(name: string, labels: Readonly<Record<string, string>> = {}, service = 'shop', instance = 'shop-1'): Series {
   const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))
-  return { key: JSON.stringify([name, service, instance, pairs]), name, labels: pairs, service, instance }
+  return { key: JSON.stringify([name, service, instance, pairs]), name, type: 'unknown', labels: pairs, service, instance }
 }
 
 export type Row = readonly [series: Series, timeMs: number, value: number, stale?: boolean]

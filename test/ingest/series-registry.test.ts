@@ -5,7 +5,7 @@ import type { SeriesEntry } from '../../src/ingest/series-registry.ts'
 
 const limits = (settings: Record<string, number> = {}) => limitsConfig.parse(settings)
 const view = (text: string) => new DataView(new TextEncoder().encode(text).buffer)
-const series = (key: string, service = 's') => ({ key, name: key, labels: [], service, instance: '' })
+const series = (key: string, service = 's') => ({ key, name: key, type: 'unknown' as const, labels: [], service, instance: '' })
 
 function find(registry: SeriesRegistry, text: string): SeriesEntry | undefined {
   const bytes = view(text)
