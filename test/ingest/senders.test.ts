@@ -17,6 +17,7 @@ describe('Prometheus', () => {
     expect(batch.series[0]).toEqual({
       key: 'go_gc_duration_seconds_count{cluster="lab",instance="127.0.0.1:19100",job="node",replica="a"}',
       name: 'go_gc_duration_seconds_count',
+      type: 'unknown',
       labels: [
         ['cluster', 'lab'],
         ['instance', '127.0.0.1:19100'],
