@@ -107,7 +107,8 @@ class CorrelateStage implements BatchHandler {
     const owned = this.#owned.get(partition)
     this.#owned.delete(partition)
     if (owned === undefined || owned.next === undefined || owned.next === owned.saved) return
-    await saveCheckpoint(this.#options.db, ROLE, partition, owned.saved, owned.next, encodeState(owned.state))
+    const { saved, next, state } = owned
+    await this.#options.db.transaction((tx) => saveCheckpoint(tx, ROLE, partition, saved, next, encodeState(state)))
   }
 
   /**

@@ -151,7 +151,8 @@ class DetectStage implements BatchHandler {
     const done = this.#told.checkpointSeconds.startTimer()
     const state = owned.detectors.snapshot()
     try {
-      await saveCheckpoint(this.#options.db, ROLE, partition, owned.saved, owned.next, state)
+      const { saved, next } = owned
+      await this.#options.db.transaction((tx) => saveCheckpoint(tx, ROLE, partition, saved, next, state))
     } catch (error) {
       if (error instanceof FencedError) throw error
       // Detection goes on without it: the next one covers more. Told, because a restart now would go back further.

@@ -140,6 +140,36 @@ requireOrSkip('postgres')('PostgreSQL', () => {
     expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
   })
 
+  test('more work than connections waits its turn; what waits too long says so, and the rest is done', async () => {
+    const url = await server.newDatabase()
+    await using db = await openPostgres({ url, poolSize: 2, connectTimeoutMs: 400 })
+    const short = await Promise.all(Array.from({ length: 40 }, (_, i) => db.query<{ i: number }>('select $1::int as i', [i])))
+    expect(short.flat().map(({ i }) => i)).toEqual(Array.from({ length: 40 }, (_, i) => i))
+
+    let letGo = () => {}
+    const held = new Promise<void>((resolve) => (letGo = resolve))
+    const holders = [1, 2].map(() => db.transaction(async (tx) => tx.query('select 1').then(() => held)))
+    await expect(db.query('select 1')).rejects.toThrow('timeout exceeded when trying to connect')
+    letGo()
+    await Promise.all(holders)
+    expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('a server that has no connection to spare is said so; when it has one again, work goes on', async () => {
+    const url = new URL(await server.newDatabase())
+    await using admin = await openPostgres({ url: url.href })
+    await admin.query(
+      `create role few login connection limit 1; grant all on schema public to few; grant all on all tables in schema public to few`,
+    )
+    url.username = 'few'
+    await using db = await openPostgres({ url: url.href, poolSize: 3 })
+    const results = await Promise.allSettled([1, 2, 3].map(() => db.query('select pg_sleep(0.2)')))
+    const refused = results.filter((result) => result.status === 'rejected')
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { reason } of refused) expect(String(reason)).toContain('too many connections for role')
+    expect(await db.query('select 1 as one')).toEqual([{ one: 1 }])
+  })
+
   test('a server that is not there is said so, without the password', async () => {
     const open = openPostgres({ url: 'postgres://tocsin:hunter2@127.0.0.1:1/tocsin' })
     const error = await open.then(

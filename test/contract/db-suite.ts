@@ -3,6 +3,8 @@
  * `open` gives another handle on the same database; PGlite has one process and one handle, so it gives the same again.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { readdirSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Anomaly, Incident, PlannedNotice } from '../../src/model.ts'
 import { FencedError } from '../../src/errors.ts'
@@ -12,7 +14,7 @@ import { readChanges, saveChanges } from '../../src/store/changes.ts'
 import { loadCheckpoint, saveCheckpoint } from '../../src/store/checkpoints.ts'
 import type { Db } from '../../src/store/db.ts'
 import { listIncidents, readIncident, saveIncidents } from '../../src/store/incidents.ts'
-import { migrate } from '../../src/store/migrate.ts'
+import { migrate, readMigrations } from '../../src/store/migrate.ts'
 import {
   claimNotices,
   dueByChannel,
@@ -79,6 +81,11 @@ export function notice(kind: PlannedNotice['kind'], more: Partial<PlannedNotice>
   }
 }
 
+/** Comparing megabytes element by element takes a test framework seconds. */
+function same(found: Uint8Array | undefined, wanted: Uint8Array): boolean {
+  return found !== undefined && Buffer.compare(found, wanted) === 0
+}
+
 const claim = { leaseMs: 60_000, limit: 10 }
 
 export function describeDb(name: string, start: () => Promise<DbUnderTest>): void {
@@ -94,7 +101,9 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
     })
     afterAll(() => under.stop())
     beforeEach(async () => {
-      await db.query('truncate incidents, timeline, anomalies, changes, checkpoints, actions, outbox, threads restart identity')
+      await db.query(
+        'truncate incidents, timeline, anomalies, changes, checkpoints, checkpoint_parts, actions, outbox, threads restart identity',
+      )
     })
 
     describe('driver', () => {
@@ -174,6 +183,25 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
         await expect(migrate(db, [{ name: '0001-store.sql', sql: '', checksum: 'other' }])).rejects.toThrow('0001-store.sql was changed')
         await expect(migrate(db, [])).rejects.toThrow('newer Tocsin')
       })
+
+      test('two transactions that cannot be put into an order: the loser runs again and sees what the winner did', async () => {
+        await saveIncidents(db, [incident])
+        let runs = 0
+        await db.transaction(async (tx) => {
+          await tx.query('set transaction isolation level repeatable read')
+          const [row] = await tx.query<{ title: string }>(`select title from incidents where id = 'inc-1'`)
+          if (++runs === 1) await outside(`update incidents set title = title || ' again' where id = 'inc-1'`)
+          await tx.query(`update incidents set title = $1 where id = 'inc-1'`, [`${row?.title}!`])
+        })
+        const [found] = await db.query<{ title: string }>('select title from incidents')
+        expect(found?.title).toBe(hasOneSession(db) ? `${incident.title}!` : `${incident.title} again!`)
+        expect(runs).toBe(hasOneSession(db) ? 1 : 2)
+
+        /** From another session, where there can be one. */
+        async function outside(sql: string): Promise<void> {
+          if (!hasOneSession(db)) await other.query(sql)
+        }
+      })
     })
 
     describe('incidents', () => {
@@ -246,11 +274,13 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
 
     describe('checkpoints', () => {
       const bytes = (...values: number[]) => new Uint8Array(values)
+      const save = (expected: number | undefined, offset: number, state: Uint8Array) =>
+        db.transaction((tx) => saveCheckpoint(tx, 'detect', 0, expected, offset, state))
 
       test('position and state are kept together, the state aligned for typed arrays', async () => {
         expect(await loadCheckpoint(db, 'detect', 0)).toBeUndefined()
-        await saveCheckpoint(db, 'detect', 0, undefined, 10, bytes(1, 2))
-        await saveCheckpoint(db, 'detect', 0, 10, 20, bytes(3, 4, 5))
+        await save(undefined, 10, bytes(1, 2))
+        await save(10, 20, bytes(3, 4, 5))
         const loaded = await loadCheckpoint(db, 'detect', 0)
         expect(loaded).toEqual({ offset: 20, state: bytes(3, 4, 5) })
         expect(loaded?.state.byteOffset).toBe(0)
@@ -261,13 +291,13 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
         ['an offset that is no longer there', 10],
         ['no checkpoint although there is one', undefined],
       ])('an owner who expects %s is fenced', async (_, expected) => {
-        await saveCheckpoint(db, 'detect', 0, undefined, 20, bytes(1))
-        await expect(saveCheckpoint(db, 'detect', 0, expected, 30, bytes(2))).rejects.toThrow(FencedError)
+        await save(undefined, 20, bytes(1))
+        await expect(save(expected, 30, bytes(2))).rejects.toThrow(FencedError)
         expect((await loadCheckpoint(db, 'detect', 0))?.state).toEqual(bytes(1))
       })
 
       test('of two who move it on at the same time one wins and the other leaves no effect', async () => {
-        await saveCheckpoint(db, 'correlate', 0, undefined, 5, bytes(0))
+        await db.transaction((tx) => saveCheckpoint(tx, 'correlate', 0, undefined, 5, bytes(0)))
         const move = (via: Db, id: string) =>
           via.transaction(async (tx) => {
             await saveIncidents(tx, [{ ...incident, id }])
@@ -277,6 +307,57 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
         expect(results.map((r) => r.status).sort()).toEqual(['fulfilled', 'rejected'])
         expect(results.find((r) => r.status === 'rejected')?.reason).toBeInstanceOf(FencedError)
         expect(await listIncidents(db, { status: 'all', limit: 10 })).toHaveLength(1)
+      })
+
+      test('a large state is kept in parts; what has not changed is not written again; a smaller one leaves nothing of it', async () => {
+        const mb = 1024 * 1024
+        const large = Uint8Array.from({ length: 3 * mb + 7 }, (_, i) => i % 251)
+        const writtenBy = async () =>
+          (await db.query<{ part: number; by: string }>('select part, xmin::text as by from checkpoint_parts order by part')).map(
+            ({ by }) => by,
+          )
+        await save(undefined, 1, large)
+        expect(same((await loadCheckpoint(db, 'detect', 0))?.state, large)).toBe(true)
+        const before = await writtenBy()
+        expect(before).toHaveLength(3)
+        large[2 * mb + 5] = 255
+        await save(1, 2, large)
+        expect(same((await loadCheckpoint(db, 'detect', 0))?.state, large)).toBe(true)
+        const after = await writtenBy()
+        expect(after.map((by, i) => by === before[i])).toEqual([true, false, true])
+        await save(2, 3, large.subarray(0, 2 * mb))
+        expect(same((await loadCheckpoint(db, 'detect', 0))?.state, large.subarray(0, 2 * mb))).toBe(true)
+        expect(await writtenBy()).toHaveLength(1)
+        await save(3, 4, bytes(9))
+        expect(await loadCheckpoint(db, 'detect', 0)).toEqual({ offset: 4, state: bytes(9) })
+      })
+
+      test('a reader sees one checkpoint, never the parts of two', async () => {
+        const mb = 1024 * 1024
+        const stateOf = (round: number) => new Uint8Array(2 * mb + 1).fill(round)
+        await save(undefined, 0, stateOf(0))
+        const torn: number[] = []
+        const saving = (async () => {
+          for (let round = 1; round <= 8; round++) await save(round - 1, round, stateOf(round))
+        })()
+        for (let read = 0; read < 8; read++) {
+          const loaded = await loadCheckpoint(other, 'detect', 0)
+          if (loaded?.state[0] !== loaded?.offset || loaded?.state.at(-1) !== loaded?.offset) torn.push(loaded?.offset ?? -1)
+        }
+        await saving
+        expect(torn).toEqual([])
+      })
+
+      test('what a transaction that was rolled back wrote of a large state is not there', async () => {
+        const state = new Uint8Array(2 * 1024 * 1024).fill(1)
+        await save(undefined, 1, state)
+        const rolledBack = db.transaction(async (tx) => {
+          await saveCheckpoint(tx, 'detect', 0, 1, 2, new Uint8Array(2 * 1024 * 1024).fill(2))
+          throw new Error('changed my mind')
+        })
+        await expect(rolledBack).rejects.toThrow('changed my mind')
+        const loaded = await loadCheckpoint(db, 'detect', 0)
+        expect([loaded?.offset, same(loaded?.state, state)]).toEqual([1, true])
       })
     })
 
@@ -452,7 +533,44 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
         ])
       })
     })
+
+    // The last of all: it makes the tables anew.
+    describe('upgrades', () => {
+      test.each(released())('a database that %s has filled is brought forward and keeps everything', async (name) => {
+        const known = await readMigrations()
+        const then = known.slice(0, known.findIndex((m) => m.name === name) + 1)
+        expect(then.at(-1)?.name).toBe(name)
+        await db.query('drop schema public cascade; create schema public')
+        await migrate(db, then)
+        await db.query(await readFile(new URL(name, FILLED), 'utf8'))
+
+        const applied = await Promise.all([migrate(db), migrate(other)])
+        expect(applied.flat()).toEqual(known.slice(then.length).map((m) => m.name))
+        const [found] = await listIncidents(db, { status: 'all', limit: 9 })
+        expect(found).toMatchObject({ id: 'old-1', title: 'checkout fails', updatedMs: 1_760_000_060_000 })
+        expect(await readTimeline(db, 'old-1')).toHaveLength(1)
+        expect(await loadCheckpoint(db, 'detect', 3)).toEqual({ offset: 41, state: new Uint8Array([1, 2, 255]) })
+        const large = await loadCheckpoint(db, 'correlate', 0)
+        expect([large?.offset, large?.state.length]).toEqual([7, 2_400_000])
+        await db.transaction((tx) => saveCheckpoint(tx, 'correlate', 0, 7, 8, large!.state))
+        expect(same((await loadCheckpoint(db, 'correlate', 0))?.state, large!.state)).toBe(true)
+        expect((await actionsAfter(db, 0, 9)).map(({ kind }) => kind)).toEqual(['acknowledge'])
+        expect((await claimNotices(db, { owner: 'me', ...claim })).map(({ id }) => id)).toEqual(['n-1'])
+      })
+    })
   })
+}
+
+const FILLED = new URL('../fixtures/store/', import.meta.url)
+
+/** The newest migration of each release, by the data it left: a file of fixtures/store bears the name of the migration. */
+function released(): string[] {
+  return readdirSync(FILLED).sort()
+}
+
+/** PGlite has one session: nobody can come between the statements of a transaction. */
+function hasOneSession(db: Db): boolean {
+  return db.kind === 'pglite'
 }
 
 /** How long after this moment of the database's clock the only notice is due. */
