@@ -22,3 +22,18 @@ export async function retryTransaction<T>(run: () => Promise<T>): Promise<T> {
 export function sqlState(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
+
+/**
+ * True when the database could not be reached or could not take more, so that the same may work later: connection exceptions, shut down or
+ * starting, out of resources (https://www.postgresql.org/docs/current/errcodes-appendix.html), and what `pg` says without a code.
+ */
+export function isAway(error: unknown): boolean {
+  const code = sqlState(error)
+  if (code !== '') return /^(?:08|53|57P|E[A-Z]{3,})/.test(code)
+  return (
+    error instanceof Error &&
+    /^(?:Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error)/.test(
+      error.message,
+    )
+  )
+}

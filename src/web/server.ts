@@ -11,6 +11,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { messageOf } from '../errors.ts'
 import type { PlanNotices } from '../model.ts'
 import type { Db } from '../store/db.ts'
+import { isAway } from '../store/retry.ts'
 import type { Telemetry } from '../telemetry.ts'
 import { createActing } from './acting.ts'
 import { registerApi } from './api.ts'
@@ -94,6 +95,15 @@ export async function registerPages(app: FastifyInstance, options: PagesOptions)
       const status = error.statusCode ?? 500
       if (status < 500) return refuse(request, reply, status, messageOf(error))
       failed({}, { err: error, method: request.method, route: request.routeOptions.url })
+      if (isAway(error)) {
+        void reply.header('retry-after', '5')
+        return refuse(
+          request,
+          reply,
+          503,
+          'The database cannot be reached at the moment. Detection catches up when it is back; try again soon.',
+        )
+      }
       return refuse(request, reply, 500, 'Tocsin could not answer this; its log says why. Trying again may help.')
     })
 
