@@ -1,31 +1,71 @@
 /**
- * The bytes of the two topics. A batch is a version byte, a kind byte, a table of the strings that repeat, and columns (little-endian
- * floats, varints, deltas where times are whole milliseconds). Findings are JSON, so that they can be read with any Kafka client;
- * numbers that JSON lacks and `undefined` survive. What a newer version wrote is refused by name, what is damaged is refused
- * as such: both are PermanentErrors, so the caller dead-letters the record. Strings come back well-formed (no lone surrogates).
+ * The bytes of the two topics. A batch is a version byte, a kind byte and columns, each written in the shortest of a few ways; what was
+ * written by version 1 is still read. Findings are JSON, so that they can be read with any Kafka client; numbers that JSON lacks and
+ * `undefined` survive. What a newer version wrote is refused by name, what is damaged is refused as such: both are PermanentErrors,
+ * so the caller dead-letters the record. Strings come back well-formed (no lone surrogates).
  */
-import { ByteReader, ByteWriter } from './codec-bytes.ts'
+import { ByteReader, ByteWriter, MAX_ROWS } from './codec-bytes.ts'
+import {
+  readBytes,
+  readIds,
+  readIndexes,
+  readRepeating,
+  readTable,
+  readTimes,
+  readValues,
+  writeCodes,
+  writeIds,
+  writeRepeating,
+  writeTable,
+  writeTimes,
+  writeValues,
+} from './codec-columns.ts'
+import { ReadMemory } from './codec-memory.ts'
+import { MAX_KEY_CHARS, MAX_LABELS, readSeries, SeriesWriter } from './codec-series.ts'
+import { FirstReader } from './codec-v1.ts'
 import { PermanentError, messageOf } from './errors.ts'
-import type { Alert, Batch, Change, EventBatch, Finding, Labels, LogBatch, MetricBatch, Series, Source, SpanBatch } from './model.ts'
-import { seriesKey } from './series-key.ts'
+import type { Alert, Batch, Change, EventBatch, Finding, LogBatch, MetricBatch, Source, SpanBatch } from './model.ts'
 
-const BATCH_VERSION = 1
+const BATCH_VERSION = 2
 const FINDINGS_VERSION = 1
 
 const KINDS = ['metrics', 'logs', 'spans', 'links', 'events', 'tick'] as const satisfies readonly Batch['kind'][]
 
+/* One of each per process: what they remember of series pays over all partitions. Bounded, and no result depends on it. */
+const writer = new ByteWriter()
+const seriesWriter = new SeriesWriter()
+const memory = new ReadMemory()
+
+/** Whether one record may hold it: readers refuse more rows, because compact columns hold many in few bytes. */
+export function fitsRecord(batch: Batch): boolean {
+  if (!('rows' in batch)) return true
+  if (batch.rows > MAX_ROWS) return false
+  if (batch.kind !== 'metrics') return true
+  let labels = 0
+  let keyChars = 0
+  for (const one of batch.series) {
+    labels += one.labels.length
+    keyChars += one.key.length
+  }
+  return labels <= MAX_LABELS && keyChars <= MAX_KEY_CHARS
+}
+
+/** Series of metric batches are taken to never change. Throws a RangeError for what does not fit. */
 export function encodeBatch(batch: Batch): Uint8Array {
-  const writer = new ByteWriter()
+  if (!fitsRecord(batch)) throw new RangeError(`a batch of ${batch.kind} is too long for one record, which has ${MAX_ROWS} rows at most`)
+  writer.reset()
+  writer.byte(BATCH_VERSION)
+  writer.byte(KINDS.indexOf(batch.kind))
   switch (batch.kind) {
     case 'metrics':
-      writeMetrics(writer, batch)
+      writeMetrics(batch)
       break
     case 'logs':
-      writeLogs(writer, batch)
+      writeLogs(batch)
       break
     case 'spans':
     case 'links':
-      writeSpans(writer, batch)
+      writeSpans(batch)
       break
     case 'events':
       writer.text(JSON.stringify(batch.events.map(toJson)))
@@ -33,17 +73,19 @@ export function encodeBatch(batch: Batch): Uint8Array {
     case 'tick':
       writer.float64(batch.nowMs)
   }
-  return writer.finish(BATCH_VERSION, KINDS.indexOf(batch.kind))
+  return writer.finish()
 }
 
+/** Series and sources that come again in later records are the same objects: they must not be changed. */
 export function decodeBatch(bytes: Uint8Array): Batch {
   if (bytes.length < 2) throw new PermanentError('a telemetry record is empty')
-  if (bytes[0] !== BATCH_VERSION) throw unknownVersion('telemetry record', bytes[0]!, BATCH_VERSION)
+  const version = bytes[0]!
+  if (version !== BATCH_VERSION && version !== 1) throw unknownVersion('telemetry record', version, BATCH_VERSION)
   const kind = KINDS[bytes[1]!]
   if (kind === undefined) throw new PermanentError(`a telemetry record has the unknown kind ${bytes[1]}`)
   try {
     const reader = new ByteReader(bytes, 2)
-    const batch = readBatch(reader, kind)
+    const batch = version === 1 ? readFirst(reader, kind) : readBatch(reader, kind)
     reader.expectEnd()
     return batch
   } catch (error) {
@@ -73,6 +115,7 @@ function unknownVersion(what: string, found: unknown, known: number): PermanentE
 }
 
 function readBatch(reader: ByteReader, kind: Batch['kind']): Batch {
+  memory.begin()
   switch (kind) {
     case 'metrics':
       return readMetrics(reader)
@@ -82,149 +125,131 @@ function readBatch(reader: ByteReader, kind: Batch['kind']): Batch {
     case 'links':
       return readSpans(reader, kind)
     case 'events':
-      return {
-        kind,
-        events: (JSON.parse(reader.text()) as unknown[]).map((event) => fromJson(event)) as (Change | Alert)[],
-      } satisfies EventBatch
+      return readEvents(reader)
     default:
       return { kind, nowMs: reader.float64() }
   }
 }
 
-function writeMetrics(writer: ByteWriter, batch: MetricBatch): void {
-  writer.count(batch.series.length)
-  for (const series of batch.series) {
-    // The key repeats what follows: it is written only where it was made in another way.
-    const given = !isDerived(series)
-    writer.count(given ? 1 : 0)
-    if (given) writer.text(series.key)
-    writer.name(series.name)
-    writer.name(series.service)
-    writer.name(series.instance)
-    writer.count(series.labels.length)
-    for (const [name, value] of series.labels) {
-      writer.name(name)
-      writer.name(value)
-    }
+function readFirst(reader: ByteReader, kind: Batch['kind']): Batch {
+  const first = new FirstReader(reader)
+  switch (kind) {
+    case 'metrics':
+      return first.metrics()
+    case 'logs':
+      return first.logs()
+    case 'spans':
+    case 'links':
+      return first.spans(kind)
+    case 'events':
+      return readEvents(reader)
+    default:
+      return { kind, nowMs: reader.float64() }
   }
-  writer.count(batch.rows)
-  writer.indexes(batch.seriesIndex)
-  writer.times(batch.timeMs)
-  writer.floats(batch.value)
-  writer.bytes(batch.stale)
+}
+
+function readEvents(reader: ByteReader): EventBatch {
+  return { kind: 'events', events: (JSON.parse(reader.text()) as unknown[]).map((event) => fromJson(event)) as (Change | Alert)[] }
+}
+
+function writeMetrics(batch: MetricBatch): void {
+  seriesWriter.write(writer, batch.series)
+  writer.varint(batch.rows)
+  writeCodes(writer, batch.seriesIndex, batch.rows)
+  writeTimes(writer, batch.timeMs, true)
+  writeValues(writer, batch.value)
+  writeCodes(writer, batch.stale, batch.rows)
 }
 
 function readMetrics(reader: ByteReader): MetricBatch {
-  const series: Series[] = []
-  for (let left = reader.count(); left > 0; left--) {
-    const givenKey = reader.count() === 0 ? undefined : reader.text()
-    const name = reader.name()
-    const service = reader.name()
-    const instance = reader.name()
-    const labels: [string, string][] = []
-    for (let pairs = reader.count(); pairs > 0; pairs--) labels.push([reader.name(), reader.name()])
-    series.push({ key: givenKey ?? seriesKey(name, labels), name, type: 'unknown', labels: labels satisfies Labels, service, instance })
-  }
-  const rows = reader.count()
+  const series = readSeries(reader, memory)
+  const rows = reader.rows()
   return {
     kind: 'metrics',
     rows,
     series,
-    seriesIndex: reader.indexes(rows, series.length),
-    timeMs: reader.times(rows),
-    value: reader.floats(rows),
-    stale: reader.bytes(rows),
+    seriesIndex: readIndexes(reader, rows, series.length),
+    timeMs: readTimes(reader, rows, true),
+    value: readValues(reader, rows),
+    stale: readBytes(reader, rows),
   }
 }
 
-/** Ingest uses the same objects again and again, so what was found out about one is kept as long as it lives. */
-const derived = new WeakSet<Series>()
-
-function isDerived(series: Series): boolean {
-  if (derived.has(series)) return true
-  if (series.key !== seriesKey(series.name, series.labels)) return false
-  derived.add(series)
-  return true
-}
-
-function writeSources(writer: ByteWriter, sources: readonly Source[]): void {
-  writer.count(sources.length)
+function writeSources(sources: readonly Source[]): void {
+  writer.varint(sources.length)
   for (const source of sources) {
-    writer.name(source.service)
-    writer.name(source.instance)
-    writer.name(source.version)
+    writer.text(source.service)
+    writer.text(source.instance)
+    writer.text(source.version)
   }
 }
 
 function readSources(reader: ByteReader): Source[] {
   const sources: Source[] = []
-  for (let left = reader.count(); left > 0; left--)
-    sources.push({ service: reader.name(), instance: reader.name(), version: reader.name() })
+  for (let left = reader.count(); left > 0; left--) sources.push(memory.source(reader.text(), reader.text(), reader.text()))
   return sources
 }
 
-function writeLogs(writer: ByteWriter, batch: LogBatch): void {
-  writeSources(writer, batch.sources)
-  writer.count(batch.rows)
-  writer.indexes(batch.sourceIndex)
-  writer.times(batch.timeMs)
-  writer.bytes(batch.severity)
+function writeLogs(batch: LogBatch): void {
+  writeSources(batch.sources)
+  writer.varint(batch.rows)
+  writeCodes(writer, batch.sourceIndex, batch.rows)
+  writeTimes(writer, batch.timeMs, true)
+  writeCodes(writer, batch.severity, batch.rows)
   for (const body of batch.body) writer.text(body)
-  writer.ids(batch.traceId)
+  writeIds(writer, batch.traceId)
 }
 
 function readLogs(reader: ByteReader): LogBatch {
   const sources = readSources(reader)
-  const rows = reader.count()
+  const rows = reader.rows()
   return {
     kind: 'logs',
     rows,
     sources,
-    sourceIndex: reader.indexes(rows, sources.length),
-    timeMs: reader.times(rows),
-    severity: reader.bytes(rows),
+    sourceIndex: readIndexes(reader, rows, sources.length),
+    timeMs: readTimes(reader, rows, true),
+    severity: readBytes(reader, rows),
     body: reader.texts(rows),
-    traceId: reader.ids(rows),
+    traceId: readIds(reader, rows),
   }
 }
 
-function writeSpans(writer: ByteWriter, batch: SpanBatch): void {
-  writeSources(writer, batch.sources)
-  writer.count(batch.operations.length)
-  for (const operation of batch.operations) writer.name(operation)
-  writer.count(batch.rows)
-  writer.indexes(batch.sourceIndex)
-  writer.indexes(batch.operationIndex)
-  writer.bytes(batch.spanKind)
-  writer.bytes(batch.status)
-  writer.times(batch.startMs)
-  writer.floats(batch.durationMs)
-  writer.ids(batch.traceId)
-  writer.ids(batch.spanId)
-  writer.ids(batch.parentId)
-  for (const peer of batch.peer) writer.name(peer)
+function writeSpans(batch: SpanBatch): void {
+  writeSources(batch.sources)
+  writeTable(writer, batch.operations)
+  writer.varint(batch.rows)
+  writeCodes(writer, batch.sourceIndex, batch.rows)
+  writeCodes(writer, batch.operationIndex, batch.rows)
+  writeCodes(writer, batch.spanKind, batch.rows)
+  writeCodes(writer, batch.status, batch.rows)
+  writeTimes(writer, batch.startMs, true)
+  writeTimes(writer, batch.durationMs, false)
+  writeIds(writer, batch.traceId)
+  writeIds(writer, batch.spanId)
+  writeIds(writer, batch.parentId)
+  writeRepeating(writer, batch.peer)
 }
 
 function readSpans(reader: ByteReader, kind: 'spans' | 'links'): SpanBatch {
   const sources = readSources(reader)
-  const operations: string[] = []
-  for (let left = reader.count(); left > 0; left--) operations.push(reader.name())
-  const rows = reader.count()
+  const operations = readTable(reader)
+  const rows = reader.rows()
   return {
     kind,
     rows,
     sources,
-    sourceIndex: reader.indexes(rows, sources.length),
+    sourceIndex: readIndexes(reader, rows, sources.length),
     operations,
-    operationIndex: reader.indexes(rows, operations.length),
-    spanKind: reader.bytes(rows),
-    status: reader.bytes(rows),
-    startMs: reader.times(rows),
-    durationMs: reader.floats(rows),
-    traceId: reader.ids(rows),
-    spanId: reader.ids(rows),
-    parentId: reader.ids(rows),
-    peer: reader.names(rows),
+    operationIndex: readIndexes(reader, rows, operations.length),
+    spanKind: readBytes(reader, rows),
+    status: readBytes(reader, rows),
+    startMs: readTimes(reader, rows, true),
+    durationMs: readTimes(reader, rows, false),
+    traceId: readIds(reader, rows),
+    spanId: readIds(reader, rows),
+    parentId: readIds(reader, rows),
+    peer: readRepeating(reader, rows),
   }
 }
 

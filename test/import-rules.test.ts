@@ -10,7 +10,20 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const IMPORT = /(?:^|\n)\s*(?:import|export)\s(?:[^'";]*?from\s*)?'(\.[^']+)'|import\('(\.[^']+)'\)/g
 
 /** Layers from the bottom up; a file may import from its own layer only where `sameLayer` says so. */
-const FOUNDATION = new Set(['model', 'errors', 'telemetry', 'wording', 'secret', 'series-key', 'codec', 'codec-bytes'])
+const FOUNDATION = new Set([
+  'model',
+  'errors',
+  'telemetry',
+  'wording',
+  'secret',
+  'series-key',
+  'codec',
+  'codec-bytes',
+  'codec-columns',
+  'codec-memory',
+  'codec-series',
+  'codec-v1',
+])
 const CARRIERS = new Set(['transport', 'store'])
 const STAGES = new Set(['ingest', 'detect', 'correlate', 'notify', 'web'])
 

@@ -12,16 +12,17 @@ export function splitByPartition(batch: RowBatch, partitions: number): [partitio
   const rows = rowsOf(batch)
   if (rows === 0) return []
   const partitionOfRow = partitionsOf(batch, partitions)
-  const counts = new Uint32Array(partitions)
-  for (let row = 0; row < rows; row++) counts[partitionOfRow[row]!]!++
+  // Sorted by counting: where the rows of each partition end, which become where they begin as the rows are put there from the back.
+  const at = new Uint32Array(partitions + 1)
+  for (let row = 0; row < rows; row++) at[partitionOfRow[row]!]!++
+  if (at[partitionOfRow[0]!] === rows) return [[partitionOfRow[0]!, batch]]
+  for (let partition = 0, end = 0; partition <= partitions; partition++) at[partition] = end += at[partition]!
+  const sorted = new Uint32Array(rows)
+  for (let row = rows - 1; row >= 0; row--) sorted[--at[partitionOfRow[row]!]!] = row
   const parts: [number, RowBatch][] = []
   for (let partition = 0; partition < partitions; partition++) {
-    const count = counts[partition]!
-    if (count === 0) continue
-    if (count === rows) return [[partition, batch]]
-    const selected = new Uint32Array(count)
-    for (let row = 0, i = 0; i < count; row++) if (partitionOfRow[row] === partition) selected[i++] = row
-    parts.push([partition, selectRows(batch, selected)])
+    const [start, end] = [at[partition]!, at[partition + 1]!]
+    if (end > start) parts.push([partition, selectRows(batch, sorted.subarray(start, end))])
   }
   return parts
 }
@@ -64,7 +65,8 @@ function through(index: Uint32Array, table: readonly number[]): Uint32Array {
   return column
 }
 
-function selectRows(batch: RowBatch, rows: Uint32Array): RowBatch {
+/** These rows, in this order, with tables of what they use. */
+export function selectRows(batch: RowBatch, rows: Uint32Array): RowBatch {
   switch (batch.kind) {
     case 'metrics':
       return selectMetrics(batch, rows)
