@@ -12,8 +12,10 @@ import { startCorrelateStage } from './correlate/stage.ts'
 import { loadModels } from './detect/model-files.ts'
 import type { VectorSink } from './detect/detector.ts'
 import { startDetectStage } from './detect/stage.ts'
+import { ActiveAlerts } from './ingest/active-alerts.ts'
 import { createDoors } from './ingest/doors.ts'
 import type { Door } from './ingest/door.ts'
+import { AddressInUseError, openGrpcDoors, type GrpcDoors } from './ingest/grpc.ts'
 import { registerDoors } from './ingest/http.ts'
 import { startKafkaSources } from './ingest/kafka-source.ts'
 import type { PlanNotices } from './model.ts'
@@ -49,6 +51,8 @@ export interface AppOptions {
 export interface App {
   /** Where it listens. */
   readonly url: string
+  /** Where it listens for OTLP/gRPC. */
+  readonly grpcPort: number | undefined
   readonly door: Door | undefined
   readonly db: Db | undefined
   readonly notify: NotifyStage | undefined
@@ -114,11 +118,13 @@ async function start(
   registerHealth(http, telemetry, readiness)
 
   const topics = topicsWith(config.kafka.topicPrefix)
+  // Over so many partitions the services are spread, however many the topic has: all processes must agree on it.
+  const spread = config.transport === 'kafka' ? config.kafka.partitions : 1
   const needsTransport = roles.has('ingest') || roles.has('detect') || roles.has('correlate')
   const transport = needsTransport ? await openTransport(config, telemetry, clock) : undefined
   if (transport !== undefined) {
     cleanup.push(async () => transport[Symbol.asyncDispose]())
-    await transport.ensureTopic(topics.telemetry, config.transport === 'kafka' ? config.kafka.partitions : 1)
+    await transport.ensureTopic(topics.telemetry, spread)
     await transport.ensureTopic(topics.findings, 1)
     await transport.ensureTopic(topics.deadLetters, 1)
   }
@@ -153,10 +159,10 @@ async function start(
 
   let door: Door | undefined
   if (roles.has('ingest')) {
-    const partitions = await transport!.partitions(topics.telemetry)
-    door = createDoors({ transport: transport!, topics, partitions, config: config.ingest, telemetry, clock })
+    const alerts = new ActiveAlerts()
+    door = createDoors({ transport: transport!, topics, partitions: spread, config: config.ingest, telemetry, clock, alerts })
     if (options.wrapDoor !== undefined) door = await options.wrapDoor(door)
-    registerDoors(http, door, { limits: config.ingest.limits, token: config.http.token, clock })
+    registerDoors(http, door, { limits: config.ingest.limits, token: config.http.token, clock, alerts })
     const sources = await startKafkaSources({ transport: transport!, topics, door, config: config.ingest, telemetry, clock })
     cleanup.push(async () => sources[Symbol.asyncDispose]())
     if (options.liveTicks ?? true) cleanup.push(startTicks(door, config.ingest.tickMs, clock, telemetry))
@@ -178,10 +184,12 @@ async function start(
     const stage = notify
     cleanup.push(() => stage.stop())
   }
+  const grpc = door === undefined || options.liveTicks === false ? undefined : await listenGrpc(config, door, telemetry, clock)
+  if (grpc !== undefined) cleanup.push(() => grpc.stop(FINISH_REQUESTS_MS))
   // Last started, first stopped: what has come in is finished while the stages behind the doors still run.
   cleanup.push(() => closeDoors(http, telemetry))
   isStarted = true
-  return { url, door, db, notify, stop }
+  return { url, grpcPort: grpc?.port, door, db, notify, stop }
 }
 
 async function listen(http: FastifyInstance, { host, port }: Config['http']): Promise<string> {
@@ -191,6 +199,24 @@ async function listen(http: FastifyInstance, { host, port }: Config['http']): Pr
     const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
     const why = inUse ? 'another program listens there: stop it, or set http.port' : `${messageOf(error)}: set http.host and http.port`
     throw new Error(`Tocsin cannot listen on ${host}:${port}: ${why}`, { cause: error })
+  }
+}
+
+/** Undefined where gRPC is off, or `auto` and another program has the port. */
+async function listenGrpc(config: Config, door: Door, telemetry: Telemetry, clock: () => number): Promise<GrpcDoors | undefined> {
+  const { grpc, limits } = config.ingest
+  // Whoever takes any port for HTTP does not count on 4317.
+  if (grpc.enabled === false || (grpc.enabled === 'auto' && config.http.port === 0)) return undefined
+  const host = grpc.host === '' ? config.http.host : grpc.host
+  try {
+    return await openGrpcDoors({ host, port: grpc.port, door, limits, token: config.http.token, telemetry, clock })
+  } catch (error) {
+    const inUse = error instanceof AddressInUseError
+    const why = inUse ? 'another program listens there: stop it, set ingest.grpc.port, or ingest.grpc.enabled: false' : messageOf(error)
+    const message = `Tocsin cannot listen for OTLP/gRPC on ${host}:${grpc.port}: ${why}`
+    if (!inUse || grpc.enabled === true) throw new Error(message, { cause: error })
+    telemetry.log.warn({ event: 'grpc_port_taken', host, port: grpc.port }, message)
+    return undefined
   }
 }
 

@@ -14,6 +14,7 @@
 #   KAFKA_JOIN             host:port of another node's controller: this one is then a broker of that cluster and has no
 #                          controller of its own. The node with the controller must outlive the others.
 #   KAFKA_PROPS            more broker properties, one per line; they win over those below. Give every node the same.
+#   KAFKA_FORMAT           more arguments of the first start's formatting, e.g. --add-scram SCRAM-SHA-256=[name=n,password=p]
 #   KAFKA_VERSION          4.4.0; 4.0.2 and later are known to start
 #   KAFKA_HEAP             384m
 #   KAFKA_WAIT_S           60
@@ -113,9 +114,10 @@ start() {
   write_properties
   local jvm=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.awt.headless=true "-Dlog4j2.configurationFile=file:$dir/log4j2.xml" -cp "$libs/*")
   if [[ ! -f $dir/data/meta.properties ]]; then
-    local standalone=()
-    [[ -n ${KAFKA_JOIN:-} ]] || standalone=(--standalone)
-    java -Xmx128m "${jvm[@]}" kafka.tools.StorageTool format ${standalone[@]+"${standalone[@]}"} -t "$cluster_id" -c "$dir/server.properties" \
+    local more=()
+    [[ -z ${KAFKA_FORMAT:-} ]] || read -ra more <<<"$KAFKA_FORMAT"
+    [[ -n ${KAFKA_JOIN:-} ]] || more+=(--standalone)
+    java -Xmx128m "${jvm[@]}" kafka.tools.StorageTool format ${more[@]+"${more[@]}"} -t "$cluster_id" -c "$dir/server.properties" \
       </dev/null >"$dir/format.log" 2>&1 || fail "formatting failed: $(tail -5 "$dir/format.log")"
   fi
   setsid nohup java -Xms128m -Xmx"${KAFKA_HEAP:-384m}" "${jvm[@]}" kafka.Kafka "$dir/server.properties" </dev/null >"$dir/log" 2>&1 &

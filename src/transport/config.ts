@@ -10,6 +10,19 @@ const sasl = z.strictObject({
   password: z.string().min(1).describe('Password to log in with.'),
 })
 
+const tls = z
+  .strictObject({
+    caFile: z.string().min(1).optional().describe('Certificates of the authorities that the brokers must be signed by.'),
+    certFile: z.string().min(1).optional().describe('Our certificate, where the brokers ask for one.'),
+    keyFile: z.string().min(1).optional().describe('The key of our certificate.'),
+    keyPassphrase: z.string().min(1).optional().describe('What the key is encrypted with.'),
+    serverName: z.string().min(1).optional().describe("The name in the brokers' certificates, where it is not the one in kafka.brokers."),
+  })
+  .refine((c) => (c.certFile === undefined) === (c.keyFile === undefined), {
+    path: ['keyFile'],
+    message: 'certFile and keyFile belong together',
+  })
+
 export const kafkaConfig = z
   .strictObject({
     brokers: z
@@ -30,7 +43,10 @@ export const kafkaConfig = z
       .min(1)
       .max(1024)
       .default(8)
-      .describe('Partitions of the telemetry topic when it is created: at most that many detect processes share the work.'),
+      .describe(
+        'Partitions of the telemetry topic that the services are spread over: at most that many detect processes share the work. A topic that ' +
+          'has fewer gets the rest. To change it, change it in every process and restart them together; services that move are learned anew.',
+      ),
     replicationFactor: z.number().int().min(1).max(10).default(1).describe('Copies of each partition when a topic is created.'),
     minInsyncReplicas: z
       .number()
@@ -85,9 +101,12 @@ export const kafkaConfig = z
       .default(20_000)
       .describe('How long stopping waits for the batch under way before it gives up on it.'),
     ssl: z
-      .boolean()
+      .union([z.boolean(), tls])
       .default(false)
-      .describe('Talk TLS to the brokers, checked against the usual certificate authorities (NODE_EXTRA_CA_CERTS adds one).'),
+      .describe(
+        'true: talk TLS to the brokers, checked against the usual certificate authorities. An authority of your own, or a certificate ' +
+          'of ours: {caFile, certFile, keyFile, keyPassphrase, serverName}, PEM files that are read at the start.',
+      ),
     sasl: sasl.optional().describe('Log in; leave out where the brokers do not ask for it.'),
   })
   .refine((c) => c.heartbeatMs * 3 <= c.sessionTimeoutMs, { path: ['heartbeatMs'], message: 'must be at most a third of sessionTimeoutMs' })

@@ -1,7 +1,16 @@
-/** A record that cannot be handled, as it came, with the reason and where it came from in its headers. */
+/**
+ * What could not be handled, as it came, with the reason and where it came from in its headers. One format for all: a record that a
+ * stage could not read, and a whole batch that no codec could unpack.
+ *
+ * A record keeps its own headers beside these: `x-error-reason` (a short label), `x-error` (the same in words), `x-origin-topic`,
+ * `x-origin-partition`, `x-origin-offset`, `x-origin-key`. A batch has `x-origin-last-offset`, `x-origin-records` and
+ * `x-content: record-batch` besides: its value is Kafka's record batch, header and packed records, or empty where that would
+ * be too large for the topic (`x-content: left-out`); the batch itself stays in the origin until its retention is over.
+ */
 import type { InRecord, OutRecord, RecordBatch } from './transport.ts'
 
 const longestError = 1000
+const undecodableReason = 'undecodable_batch'
 
 /** `reason` is a short label, `error` says it in words. Headers of the record itself stay. */
 export function deadLetter(batch: RecordBatch, record: InRecord, reason: string, error: string): OutRecord {
@@ -15,4 +24,83 @@ export function deadLetter(batch: RecordBatch, record: InRecord, reason: string,
     'x-origin-key': record.key,
   }
   return { partition: 0, value: record.value, headers }
+}
+
+export interface UnreadBatch {
+  readonly topic: string
+  readonly partition: number
+  readonly firstOffset: number
+  readonly lastOffset: number
+  readonly records: number
+  readonly reason: string
+  readonly bytes: Uint8Array
+}
+
+/** The bytes are left out where they are more than `maxBytes`. */
+export function deadBatch({ topic, partition, firstOffset, lastOffset, records, reason, bytes }: UnreadBatch, maxBytes: number): OutRecord {
+  const fits = bytes.byteLength <= maxBytes
+  const headers = {
+    'x-error': (fits ? reason : `${reason}; its ${bytes.byteLength} bytes do not fit in here`).slice(0, longestError),
+    'x-error-reason': undecodableReason,
+    'x-content': fits ? 'record-batch' : 'left-out',
+    'x-origin-topic': topic,
+    'x-origin-partition': String(partition),
+    'x-origin-offset': String(firstOffset),
+    'x-origin-last-offset': String(lastOffset),
+    'x-origin-records': String(records),
+  }
+  return { partition: 0, value: fits ? bytes : new Uint8Array(0), headers }
+}
+
+export interface DeadLetter {
+  readonly reason: string
+  readonly error: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** The same as `offset` for a single record. */
+  readonly lastOffset: number
+  readonly key: string
+  /** A record can be replayed as it is; of a batch there are only Kafka's bytes, or nothing. */
+  readonly content: 'record' | 'record-batch' | 'left-out'
+  /** The record's own headers. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly value: Uint8Array
+  /** When it was put aside, ms since the epoch. */
+  readonly timestampMs: number
+}
+
+/** Undefined: not one of ours. */
+export function readDeadLetter({ headers, value, timestampMs }: InRecord): DeadLetter | undefined {
+  const {
+    'x-error': error = '',
+    'x-error-reason': reason,
+    'x-origin-topic': topic,
+    'x-origin-partition': partition,
+    'x-origin-offset': offset,
+    'x-origin-last-offset': lastOffset = offset,
+    'x-origin-key': key = '',
+    'x-origin-records': _records,
+    'x-content': content,
+    ...own
+  } = headers
+  if (reason === undefined || topic === undefined || !isCount(partition) || !isCount(offset) || !isCount(lastOffset)) return undefined
+  const isBatch = reason === undecodableReason && (content === 'record-batch' || content === 'left-out')
+  return {
+    reason,
+    error,
+    topic,
+    partition: Number(partition),
+    offset: Number(offset),
+    lastOffset: Number(lastOffset),
+    key,
+    content: isBatch ? content : 'record',
+    headers: isBatch || content === undefined ? own : { ...own, 'x-content': content },
+    value,
+    timestampMs,
+  }
+}
+
+function isCount(text: string | undefined): text is string {
+  return text !== undefined && /^\d{1,16}$/.test(text)
 }

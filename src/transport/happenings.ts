@@ -11,13 +11,17 @@ export interface TransportHappenings {
   readonly fenced: Happening<'topic' | 'group'>
   /** The log no longer (or not yet) holds the position that a checkpoint names. */
   readonly positionLost: Happening<'topic' | 'group'>
-  /** A batch that no codec can read has been stepped over; it stays in the topic at the offsets named. */
+  /** A batch that no codec can read is in the dead letters now; it stays in the topic at the offsets named, too. */
   readonly undecodable: Happening<'topic' | 'group'>
   /** The consumer stopped on an error and is started again. */
   readonly consumerCrashed: Happening<'topic' | 'group'>
   readonly rebalanced: Happening<'topic' | 'group'>
   readonly topicMissing: Happening<'topic' | 'group'>
   readonly commitFailed: Happening<'topic' | 'group'>
+  /** Somebody added partitions while we run. */
+  readonly topicGrown: Happening<'topic'>
+  /** A topic has more partitions than are asked for. */
+  readonly partitionsUnused: Happening<'topic'>
   readonly publishFailed: Happening<'topic'>
   readonly stopFailed: Happening<'part'>
 }
@@ -34,11 +38,27 @@ export function transportHappenings(telemetry: Telemetry): TransportHappenings {
       'error',
       'The log does not hold the position of the checkpoint; going on at the nearest offset it has',
     ),
-    undecodable: told('undecodable_batch', 'error', 'A record batch could not be decompressed; stepped over, it stays in the topic'),
+    undecodable: told('undecodable_batch', 'error', 'A record batch could not be unpacked; it was put into the dead letters'),
     consumerCrashed: told('consumer_crashed', 'error', 'A Kafka consumer stopped on an error; starting it again'),
     rebalanced: told('rebalanced', 'info', 'Partitions were handed out anew'),
     topicMissing: told('topic_missing', 'warn', 'A topic to read from does not exist yet; looking again'),
     commitFailed: told('commit_failed', 'warn', 'A position could not be committed; tried again with the next one'),
+    topicGrown: telemetry.happening({
+      name: 'transport_topic_grown',
+      help:
+        'A topic has got partitions while this process runs. It reads them, and goes on writing to those that it was started with; ' +
+        'if kafka.partitions was changed, restart every ingest process, else each service is in two places',
+      level: 'warn',
+      labels: ['topic'],
+    }),
+    partitionsUnused: telemetry.happening({
+      name: 'transport_partitions_unused',
+      help:
+        'A topic has more partitions than kafka.partitions says, and the others stay empty. To use them, set kafka.partitions in every ' +
+        'process and restart them all; services that move are learned anew',
+      level: 'warn',
+      labels: ['topic'],
+    }),
     publishFailed: telemetry.happening({
       name: 'transport_publish_failed',
       help: 'Records could not be handed to Kafka; tried again until their time is up',

@@ -3,7 +3,7 @@
  * zstd. kafkajs brings only gzip and stops for good at anything else.
  *
  * A batch that cannot be unpacked, or would unpack to more than the limit, would stop the consumer too, and again after every
- * restart. So it is replaced by empty records that carry the reason: the reader sees where it was and steps over it.
+ * restart. So it is replaced by empty records that lead to the reason and the bytes: the reader puts it aside and goes on.
  *
  * Formats: https://kafka.apache.org/documentation/#recordbatch, https://github.com/google/snappy/blob/main/format_description.txt,
  * https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md, https://www.rfc-editor.org/rfc/rfc8878
@@ -40,7 +40,14 @@ export function registerCodecs(maxDecompressedBytes: number): void {
   register(CompressionTypes.Snappy, (body) => snappy.compress(body), unpackSnappy)
   register(CompressionTypes.LZ4, (body) => lz4.compressFrame(body), unpackLz4)
   register(CompressionTypes.ZSTD, (body) => zstdCompress(body), unpackZstd)
+  // The format has room for three more; kafkajs would read what they packed as if it were not packed at all.
+  for (const number of unassignedCodecs) {
+    const refuse = () => Promise.reject(new Error(`packed with codec ${number}, which this version does not know`))
+    register(number as unknown as Codec, refuse, refuse)
+  }
 }
+
+const unassignedCodecs = [5, 6, 7] as const
 
 export async function unpackSnappy(body: Buffer, maxBytes: number): Promise<Buffer> {
   const parts: Buffer[] = []
@@ -141,17 +148,28 @@ function refuseOver(maxBytes: number, bytes: number): void {
 
 // ── what stands in for a batch that cannot be read ──
 
-const reasonHeader = 'tocsin-undecodable'
-/** The memory of stand-ins: no producer can forge one. */
-const standIns = new WeakSet<ArrayBufferLike>()
+/** A record batch that no codec could read. */
+export interface Undecodable {
+  readonly firstOffset: number
+  readonly lastOffset: number
+  readonly records: number
+  readonly reason: string
+  /** The batch as the broker sent it: header and packed records, https://kafka.apache.org/documentation/#recordbatch */
+  readonly bytes: Uint8Array
+}
 
-/** Why the batch of this record could not be read; undefined: it is a record. */
-export function undecodableReason(headers: Readonly<Record<string, unknown>> | undefined): string | undefined {
-  const reason = headers?.[reasonHeader]
-  return Buffer.isBuffer(reason) && standIns.has(reason.buffer) ? reason.toString('utf8') : undefined
+const markHeader = 'tocsin-undecodable'
+/** By the memory of the stand-in, so no producer can forge one. */
+const standIns = new WeakMap<ArrayBufferLike, Undecodable>()
+
+/** The batch that this record stands in for; undefined: it is a record. */
+export function undecodableOf(headers: Readonly<Record<string, unknown>> | undefined): Undecodable | undefined {
+  const mark = headers?.[markHeader]
+  return Buffer.isBuffer(mark) ? standIns.get(mark.buffer) : undefined
 }
 
 interface BatchHeader {
+  readonly baseOffset: number
   readonly lastOffsetDelta: number
   readonly count: number
 }
@@ -164,7 +182,15 @@ async function unpackOrExplain(type: Codec, body: Buffer, unpack: Unpack, maxByt
     return records
   } catch (error) {
     if (header === undefined) throw error
-    return standIn(header, messageOf(error))
+    const { baseOffset, lastOffsetDelta, count } = header
+    return standIn(header, {
+      firstOffset: baseOffset,
+      lastOffset: baseOffset + lastOffsetDelta,
+      records: count,
+      reason: messageOf(error).slice(0, 500),
+      // A copy: the rest of the fetch must not stay in memory for it.
+      bytes: Uint8Array.from(new Uint8Array(body.buffer, body.byteOffset - headerBytes, headerBytes + body.length)),
+    })
   }
 }
 
@@ -183,33 +209,64 @@ function headerBefore(body: Buffer, type: Codec): BatchHeader | undefined {
     (header.readInt16BE(21) & 7) === codec &&
     count > 0 &&
     count <= lastOffsetDelta + 1
-  return plausible ? { lastOffsetDelta, count } : undefined
+  return plausible ? { baseOffset: Number(header.readBigInt64BE(0)), lastOffsetDelta, count } : undefined
 }
 
-/** `count` records, each with its length in front, must fill the bytes. */
+/** `count` records, each with its length in front, must fill the bytes, and the fields of each its length: kafkajs trusts them. */
 function checkRecords(records: Buffer, count: number): void {
-  let at = 0
+  const reader = new VarintReader(records)
   for (let i = 0; i < count; i++) {
-    let length = 0
-    for (let shift = 0; ; shift += 7) {
-      const byte = records[at++]
-      if (byte === undefined || shift > 28) throw new Error(`ends within record ${i + 1} of ${count}`)
-      length += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) break
+    const length = reader.next()
+    const end = reader.at + length
+    if (length < 0 || end > records.length) throw new Error(`ends within record ${i + 1} of ${count}`)
+    reader.at++ // attributes
+    reader.next() // time
+    reader.next() // offset
+    reader.skip() // key
+    reader.skip() // value
+    const headers = reader.next()
+    if (headers < 0 || headers > length) throw new Error(`record ${i + 1} of ${count} has ${headers} headers in ${length} bytes`)
+    for (let header = 0; header < headers; header++) {
+      reader.skip()
+      reader.skip()
     }
-    at += length % 2 === 0 ? length / 2 : -1 // zigzag; a negative length is no record
-    if (length % 2 === 1 || at > records.length) throw new Error(`ends within record ${i + 1} of ${count}`)
+    if (reader.at !== end) throw new Error(`the fields of record ${i + 1} of ${count} do not end where it does`)
   }
 }
 
-/** As many records as the batch has, up to its last offset, each with the reason in a header and nothing else. */
-function standIn({ count, lastOffsetDelta }: BatchHeader, reason: string): Buffer {
-  const name = Buffer.from(reasonHeader)
+class VarintReader {
+  at = 0
+  readonly #bytes: Buffer
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  /** Zigzag, up to 64 bits; the large ones are times, of which only the length matters. */
+  next(): number {
+    let value = 0
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.#bytes[this.at++]
+      if (byte === undefined || shift > 63) throw new Error('ends within a number')
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+    }
+  }
+
+  /** A length, and so many bytes; -1 stands for none. */
+  skip(): void {
+    const length = this.next()
+    if (length < -1 || this.at + length > this.#bytes.length) throw new Error(`a field of ${length} bytes is cut short`)
+    if (length > 0) this.at += length
+  }
+}
+
+/** As many records as the batch has, up to its last offset, each with a mark in its headers and nothing else. */
+function standIn({ count, lastOffsetDelta }: BatchHeader, undecodable: Undecodable): Buffer {
+  const name = Buffer.from(markHeader)
   const parts: Buffer[] = []
   for (let i = 0; i < count; i++) {
-    const text = Buffer.from(i === 0 ? reason.slice(0, 500) : '')
     const offsetDelta = i === count - 1 ? lastOffsetDelta : i
-    // attributes, time, offset, no key, no value, one header
+    // attributes, time, offset, no key, no value, one header of one byte
     const fields = [
       Buffer.from([0, 0]),
       varint(offsetDelta),
@@ -218,8 +275,8 @@ function standIn({ count, lastOffsetDelta }: BatchHeader, reason: string): Buffe
       varint(1),
       varint(name.length),
       name,
-      varint(text.length),
-      text,
+      varint(1),
+      Buffer.from([1]),
     ]
     const length = fields.reduce((sum, field) => sum + field.length, 0)
     parts.push(varint(length), ...fields)
@@ -227,7 +284,7 @@ function standIn({ count, lastOffsetDelta }: BatchHeader, reason: string): Buffe
   const bytes = Buffer.alloc(parts.reduce((sum, part) => sum + part.length, 0)) // not from the shared pool
   let at = 0
   for (const part of parts) at += part.copy(bytes, at)
-  standIns.add(bytes.buffer)
+  standIns.set(bytes.buffer, undecodable)
   return bytes
 }
 

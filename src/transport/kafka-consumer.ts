@@ -5,17 +5,25 @@
  *
  * A consumer that gives up is replaced: a Kafka that comes back after an hour finds us waiting.
  */
-import type { Admin, Consumer, EachBatchPayload, Kafka } from 'kafkajs'
+import type { Admin, Consumer, EachBatchPayload } from 'kafkajs'
 import { messageOf } from '../errors.ts'
 import type { KafkaConfig } from './config.ts'
 import { retryPauseMs, type TransportHappenings } from './happenings.ts'
-import { metadataMaxAgeMs, patience, pauseFor, within } from './kafka-client.ts'
+import { metadataMaxAgeMs, patience, pauseFor, within, type KafkaClient } from './kafka-client.ts'
 import { KafkaPartition, type PartitionControl } from './kafka-partition.ts'
+import type { Undecodable } from './kafka-codecs.ts'
 import { readBatch } from './kafka-records.ts'
 import type { BatchHandler } from './transport.ts'
 
 /** A partition that begins to be fetched again waits behind a fetch of its broker's idle ones for at most this long. */
 const maxWaitMs = 200
+/**
+ * Compressed bytes of a partition in one fetch, and of all partitions of a broker. A partition may hold four such batches
+ * (one handled, two waiting, one fetched), unpacked, so this is what bounds the memory. A larger record still comes, on its own:
+ * https://cwiki.apache.org/confluence/display/KAFKA/KIP-74
+ */
+const fetchBytes = 1024 * 1024
+const maxFetchBytes = 16 * 1024 * 1024
 const commitIntervalMs = 200
 const commitTimeoutMs = 3000
 const missingTopicPauseMs = 2000
@@ -23,13 +31,18 @@ const abandonedTimeoutMs = 2000
 const disconnectTimeoutMs = 5000
 
 export interface SubscriptionOptions {
-  readonly kafka: Kafka
+  /** One client for each consumer: kafkajs shares the committed offsets that it remembers among the consumers of a client. */
+  readonly connect: () => KafkaClient
   readonly admin: () => Promise<Admin>
   readonly config: KafkaConfig
   readonly happenings: TransportHappenings
   readonly topic: string
   readonly groupId: string
   readonly handler: BatchHandler
+  /** Puts aside what no codec could read; the partition goes on when it resolves. */
+  readonly bury: (partition: number, undecodable: Undecodable) => Promise<void>
+  /** Instead of committing: told how far each partition has come. */
+  readonly onPosition?: (partition: number, nextOffset: number) => void
 }
 
 export class KafkaSubscription implements AsyncDisposable {
@@ -118,13 +131,16 @@ export class KafkaSubscription implements AsyncDisposable {
 
   /** Ends when the subscription does, or throws what ended the consumer for good. */
   async #consume(ready: () => void): Promise<void> {
-    const { kafka, config, groupId, topic, happenings } = this.#options
-    const consumer = kafka.consumer({
+    const { config, groupId, topic, happenings } = this.#options
+    const client = this.#options.connect()
+    const consumer = client.kafka.consumer({
       groupId,
       sessionTimeout: config.sessionTimeoutMs,
       heartbeatInterval: config.heartbeatMs,
       metadataMaxAge: metadataMaxAgeMs,
       maxWaitTimeInMs: maxWaitMs,
+      maxBytesPerPartition: fetchBytes,
+      maxBytes: maxFetchBytes,
       allowAutoTopicCreation: false,
       retry: patience,
     })
@@ -158,7 +174,7 @@ export class KafkaSubscription implements AsyncDisposable {
     } finally {
       this.#consumer = undefined
       this.#assign(consumer, [])
-      await this.#disconnect(consumer)
+      await this.#disconnect(client, consumer)
     }
   }
 
@@ -189,6 +205,7 @@ export class KafkaSubscription implements AsyncDisposable {
         seek: (offset) => onConsumer(() => consumer.seek({ topic, partition: number, offset: String(offset) })),
         committed: () => this.#position(number),
         handled: (nextOffset) => this.#onHandled(number, nextOffset),
+        bury: (undecodable) => this.#options.bury(number, undecodable),
       }
       const partition = new KafkaPartition(number, control, handler, happenings, this.#ends.get(number) ?? Promise.resolve())
       this.#partitions.set(number, partition)
@@ -198,12 +215,7 @@ export class KafkaSubscription implements AsyncDisposable {
 
   #take(payload: EachBatchPayload): void {
     const { batch } = payload
-    const { fetched, undecodable } = readBatch(batch)
-    if (!this.#partitions.get(batch.partition)?.offer(fetched)) return
-    payload.resolveOffset(batch.lastOffset())
-    for (const { firstOffset, lastOffset, reason } of undecodable) {
-      this.#options.happenings.undecodable(this.#labels, { partition: batch.partition, firstOffset, lastOffset, reason })
-    }
+    if (this.#partitions.get(batch.partition)?.offer(readBatch(batch))) payload.resolveOffset(batch.lastOffset())
   }
 
   /** Everything before the committed offset was handled by the group, everything before ours by us: the later one is right. */
@@ -217,6 +229,7 @@ export class KafkaSubscription implements AsyncDisposable {
 
   #onHandled(partition: number, nextOffset: number): void {
     this.#handled.set(partition, nextOffset)
+    if (this.#options.onPosition !== undefined) return this.#options.onPosition(partition, nextOffset)
     if (!this.#partitions.has(partition)) return
     this.#uncommitted.set(partition, nextOffset)
     void this.#commit()
@@ -231,24 +244,26 @@ export class KafkaSubscription implements AsyncDisposable {
     const { topic, happenings } = this.#options
     while (this.#uncommitted.size > 0 && this.#consumer !== undefined && !this.#closing.signal.aborted) {
       const offsets = [...this.#uncommitted]
+      let until = this.#stopping.signal
       this.#uncommitted.clear()
       try {
         const request = offsets.map(([partition, offset]) => ({ topic, partition, offset: String(offset) }))
         await Promise.race([this.#consumer.commitOffsets(request), this.#closed])
       } catch (error) {
         happenings.commitFailed(this.#labels, { error: messageOf(error) })
+        until = this.#closing.signal // a lost connection refuses at once, and again: the timer that ends it must have its turn
         for (const [partition, offset] of offsets) {
           if (this.#partitions.has(partition) && !this.#uncommitted.has(partition)) this.#uncommitted.set(partition, offset)
         }
       }
-      await pauseFor(commitIntervalMs, this.#stopping.signal)
+      await pauseFor(commitIntervalMs, until)
     }
   }
 
-  async #disconnect(consumer: Consumer): Promise<void> {
+  async #disconnect(client: KafkaClient, consumer: Consumer): Promise<void> {
     const { happenings } = this.#options
     try {
-      if ((await within(disconnectTimeoutMs, consumer.disconnect())) === 'late') happenings.stopFailed({ part: 'consumer' }, this.#labels)
+      if ((await client.disconnect(consumer, disconnectTimeoutMs)) === 'late') happenings.stopFailed({ part: 'consumer' }, this.#labels)
     } catch (error) {
       happenings.stopFailed({ part: 'consumer' }, { ...this.#labels, error: messageOf(error) })
     }

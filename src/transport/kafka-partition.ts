@@ -8,6 +8,7 @@
 import { FencedError, messageOf } from '../errors.ts'
 import { retryPauseMs, type TransportHappenings } from './happenings.ts'
 import { pauseFor } from './kafka-client.ts'
+import type { Undecodable } from './kafka-codecs.ts'
 import type { BatchHandler, InRecord } from './transport.ts'
 
 /** What kafkajs fetched, decoded. */
@@ -15,8 +16,9 @@ export interface FetchedBatch {
   readonly fetchedOffset: number
   /** After the last offset of the batch, which may be past the last record's. */
   readonly nextOffset: number
-  /** May be empty: all of it could not be read. */
+  /** May be empty: all of it could not be read, or was for nobody to see. */
   readonly records: readonly InRecord[]
+  readonly undecodable: readonly Undecodable[]
 }
 
 /** What a partition wants of the consumer; each call is about this partition in the present assignment, or does nothing. */
@@ -29,6 +31,8 @@ export interface PartitionControl {
   /** The position that was committed last, or handled by this process; undefined: neither. */
   committed(signal: AbortSignal): Promise<number | undefined>
   handled(nextOffset: number): void
+  /** Puts aside what no codec could read. */
+  bury(undecodable: Undecodable): Promise<void>
 }
 
 /** Batches that wait while one is handled; beyond it the partition is not fetched. */
@@ -99,7 +103,11 @@ export class KafkaPartition {
 
   /** kafkajs stepped over records that nobody is to see: control records, aborted transactions. */
   skipped(firstOffset: number | undefined, lastOffset: number): void {
-    if (this.#accepting && (firstOffset ?? lastOffset) <= this.#next && lastOffset >= this.#next) this.#next = lastOffset + 1
+    if (!this.#accepting || (firstOffset ?? lastOffset) > this.#next || lastOffset < this.#next) return
+    // Through the queue, so that the position moves when what was before it is handled.
+    this.#queue.push({ fetchedOffset: this.#next, nextOffset: lastOffset + 1, records: [], undecodable: [] })
+    this.#next = lastOffset + 1
+    this.#wake()
   }
 
   /** An offset that is not due is mostly an answer to an older question; the right one is asked for again. */
@@ -164,21 +172,29 @@ export class KafkaPartition {
     }
   }
 
-  async #handle({ records }: FetchedBatch): Promise<'handled' | 'fenced' | 'retired'> {
-    if (records.length === 0) return 'handled'
+  async #handle({ records, undecodable }: FetchedBatch): Promise<'handled' | 'fenced' | 'retired'> {
+    let buried = 0
     for (let attempt = 1; ; attempt++) {
       try {
+        for (; buried < undecodable.length; buried++) await this.#bury(undecodable[buried]!)
+        if (records.length === 0) return 'handled'
         await this.#handler.handle({ topic: this.#control.topic, partition: this.partition, records }, this.#lost.signal)
         return 'handled'
       } catch (error) {
         const fenced = error instanceof FencedError
         if (this.#retired.signal.aborted && !fenced) return 'retired' // it may have been told to give up
-        this.#tell(error, { firstOffset: records[0]!.offset, attempt })
+        this.#tell(error, { firstOffset: records[0]?.offset ?? undecodable[0]?.firstOffset, attempt })
         await pauseFor(retryPauseMs(attempt), this.#retired.signal)
         if (fenced) return 'fenced'
         if (this.#retired.signal.aborted) return 'retired'
       }
     }
+  }
+
+  async #bury(undecodable: Undecodable): Promise<void> {
+    await this.#control.bury(undecodable)
+    const { firstOffset, lastOffset, reason } = undecodable
+    this.#happenings.undecodable(this.#labels, { partition: this.partition, firstOffset, lastOffset, reason })
   }
 
   async #revoke(): Promise<void> {

@@ -4,34 +4,24 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { Batch, KafkaMessage } from 'kafkajs'
-import { undecodableReason } from './kafka-codecs.ts'
+import { undecodableOf, type Undecodable } from './kafka-codecs.ts'
 import type { FetchedBatch } from './kafka-partition.ts'
 import type { InRecord } from './transport.ts'
 
 const nothing = new Uint8Array(0)
 const noHeaders: Readonly<Record<string, string>> = Object.freeze({})
 
-/** A run of offsets that no codec could read. */
-export interface Undecodable {
-  readonly firstOffset: number
-  lastOffset: number
-  readonly reason: string
-}
-
-export function readBatch(batch: Batch): { readonly fetched: FetchedBatch; readonly undecodable: readonly Undecodable[] } {
+export function readBatch(batch: Batch): FetchedBatch {
   const records: InRecord[] = []
-  const undecodable: Undecodable[] = []
+  const undecodable = new Set<Undecodable>()
   for (const message of batch.messages) {
-    const offset = Number(message.offset)
-    const reason = undecodableReason(message.headers)
-    if (reason === undefined) records.push(recordOf(message, offset))
-    // The first record of a batch has the reason, the others an empty one.
-    else if (reason !== '' || undecodable.length === 0) undecodable.push({ firstOffset: offset, lastOffset: offset, reason })
-    else undecodable.at(-1)!.lastOffset = offset
+    const unread = undecodableOf(message.headers)
+    if (unread === undefined) records.push(recordOf(message, Number(message.offset)))
+    else undecodable.add(unread)
   }
   // kafkajs' types leave out the offset that the fetch asked for.
   const { fetchedOffset } = batch as Batch & { readonly fetchedOffset: string }
-  return { fetched: { fetchedOffset: Number(fetchedOffset), nextOffset: Number(batch.lastOffset()) + 1, records }, undecodable }
+  return { fetchedOffset: Number(fetchedOffset), nextOffset: Number(batch.lastOffset()) + 1, records, undecodable: [...undecodable] }
 }
 
 function recordOf({ key, value, headers, timestamp }: KafkaMessage, offset: number): InRecord {

@@ -42,13 +42,23 @@ export interface BatchHandler {
 }
 
 export interface Transport extends AsyncDisposable {
-  /** Makes sure the topic exists with at least one partition. Idempotent. */
+  /** Makes sure the topic exists and, where the carrier can grow it, has at least so many partitions. Idempotent. */
   ensureTopic(topic: string, partitions: number): Promise<void>
-  /** How many partitions the topic has now. */
+  /** How many partitions the topic has now; it may get more. */
   partitions(topic: string): Promise<number>
+  /** Rejects with a PermanentError that names the records that can never be taken, after the others of the same call are safe. */
   publish(topic: string, records: readonly OutRecord[], signal?: AbortSignal): Promise<void>
   /** Disposing waits for the batch under way, then calls `revoked` for each partition. */
   subscribe(topic: string, group: string, handler: BatchHandler): Promise<AsyncDisposable>
+}
+
+/** A carrier that keeps what it carried; the embedded one does not. */
+export interface LogReader {
+  /**
+   * One partition from the offset (or the first that is still there) up to where it ends when asked; no position moves. The
+   * next record is not fetched before it is asked for, beyond a batch or two.
+   */
+  read(topic: string, partition: number, fromOffset: number, signal?: AbortSignal): AsyncIterable<InRecord>
 }
 
 /** FNV-1a over UTF-16 code units: stable over processes and restarts. */

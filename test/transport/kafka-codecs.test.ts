@@ -8,7 +8,7 @@ import decodeBatch from 'kafkajs/src/protocol/recordBatch/v0/decoder.js'
 import lz4 from 'lz4-napi'
 import snappy from 'snappy'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { registerCodecs, undecodableReason, unpackLz4, unpackSnappy, unpackZstd } from '../../src/transport/kafka-codecs.ts'
+import { registerCodecs, undecodableOf, unpackLz4, unpackSnappy, unpackZstd } from '../../src/transport/kafka-codecs.ts'
 
 const { CompressionCodecs, CompressionTypes } = kafkajs
 const mebibyte = 1024 * 1024
@@ -115,18 +115,35 @@ describe('a batch that cannot be read', () => {
     { what: 'more than allowed', body: gzipSync(Buffer.alloc(5 * mebibyte)) },
     { what: 'fewer records than it says', body: gzipSync(Buffer.from([2, 0])) },
     { what: 'a record of negative length', body: gzipSync(Buffer.from([3, 0, 0, 0])) },
+    // Three records each: attributes, time, offset, key, value, headers.
+    {
+      what: 'a value longer than its record',
+      body: gzipSync(Buffer.from([12, 0, 0, 0, 1, 40, 0, 12, 0, 0, 2, 1, 1, 0, 12, 0, 0, 4, 1, 1, 0])),
+    },
+    { what: 'more headers than bytes', body: gzipSync(Buffer.from([12, 0, 0, 0, 1, 1, 120, 12, 0, 0, 2, 1, 1, 0, 12, 0, 0, 4, 1, 1, 0])) },
+    {
+      what: 'a record longer than its fields',
+      body: gzipSync(Buffer.from([16, 0, 0, 0, 1, 1, 0, 9, 9, 12, 0, 0, 2, 1, 1, 0, 12, 0, 0, 4, 1, 1, 0])),
+    },
   ])('($what) becomes empty records at its offsets, which carry the reason', async ({ body }) => {
-    const { records } = await read(batch(body, { type: 1, baseOffset: 40n, count: 3, lastOffsetDelta: 5 }))
+    const bytes = batch(body, { type: 1, baseOffset: 40n, count: 3, lastOffsetDelta: 5 })
+    const { records } = await read(Buffer.concat([Buffer.from('what was fetched before'), bytes]).subarray(23))
     expect(records.map(({ offset }) => offset)).toEqual(['40', '41', '45'])
-    const reasons = records.map(({ headers }) => undecodableReason(headers))
-    expect(reasons[0]).toMatch(/\w+/)
-    expect(reasons.slice(1)).toEqual(['', ''])
+    const found = records.map(({ headers }) => undecodableOf(headers))
+    expect(found[0]).toMatchObject({ firstOffset: 40, lastOffset: 45, records: 3, reason: expect.stringMatching(/\w+/) })
+    expect(bytes.equals(found[0]!.bytes), 'the batch as it was fetched').toBe(true)
+    expect(found.slice(1), 'one batch, however many records').toEqual([found[0], found[0]])
+  })
+
+  it.each([5, 6, 7])('a codec that does not exist yet (%i) is such a batch, too', async (type) => {
+    const { records } = await read(batch(randomBytes(80), { type, baseOffset: 0n, count: 1, lastOffsetDelta: 0 }))
+    expect(undecodableOf(records[0]!.headers)?.reason).toContain(`codec ${type}`)
   })
 
   it('nobody can forge the mark', () => {
-    expect(undecodableReason({ 'tocsin-undecodable': Buffer.from('hide me') })).toBeUndefined()
-    expect(undecodableReason({ 'tocsin-undecodable': 'hide me' })).toBeUndefined()
-    expect(undecodableReason(undefined)).toBeUndefined()
+    expect(undecodableOf({ 'tocsin-undecodable': Buffer.from('hide me') })).toBeUndefined()
+    expect(undecodableOf({ 'tocsin-undecodable': 'hide me' })).toBeUndefined()
+    expect(undecodableOf(undefined)).toBeUndefined()
   })
 
   it('a header that does not fit is not believed', async () => {

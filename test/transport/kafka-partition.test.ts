@@ -6,16 +6,18 @@ import { Telemetry } from '../../src/telemetry.ts'
 import { transportHappenings } from '../../src/transport/happenings.ts'
 import { KafkaPartition, type FetchedBatch, type PartitionControl } from '../../src/transport/kafka-partition.ts'
 import type { BatchHandler } from '../../src/transport/transport.ts'
+import { until } from '../support/kafka.ts'
 
 const batch = (from: number, count = 2): FetchedBatch => ({
   fetchedOffset: from,
   nextOffset: from + count,
   records: Array.from({ length: count }, (_, i) => ({ offset: from + i, value: new Uint8Array(1), key: '', headers: {}, timestampMs: 0 })),
+  undecodable: [],
 })
 
 function stage(
   handler: Partial<BatchHandler> = {},
-  options: { start?: number | undefined; committed?: number; before?: Promise<void> } = {},
+  options: { start?: number | undefined; committed?: number; before?: Promise<void>; bury?: PartitionControl['bury'] } = {},
 ) {
   const log: string[] = []
   const control: PartitionControl = {
@@ -26,6 +28,7 @@ function stage(
     seek: (offset) => void log.push(`seek ${offset}`),
     committed: async () => options.committed,
     handled: (next) => void log.push(`handled to ${next}`),
+    bury: options.bury ?? (async ({ firstOffset, lastOffset }) => void log.push(`bury ${firstOffset} to ${lastOffset}`)),
   }
   const telemetry = new Telemetry(pino({ level: 'silent' }))
   const partition = new KafkaPartition(
@@ -123,21 +126,50 @@ describe('what it takes', () => {
   })
 
   it('control records and aborted transactions are stepped over', async () => {
-    const { partition } = stage({}, { start: 10 })
+    const { partition, log } = stage({}, { start: 10 })
     await turns()
     partition.skipped(2, 4) // long ago
     partition.skipped(10, 12)
     expect(partition.offer(batch(13))).toBe(true)
     partition.skipped(undefined, 15)
     expect(partition.offer(batch(16))).toBe(true)
+    await turns()
+    const positions = log.slice(3).filter((line) => line.startsWith('handle'))
+    expect(positions).toEqual(['handled to 13', 'handle 13,14', 'handled to 15', 'handled to 16', 'handle 16,17', 'handled to 18'])
   })
 
-  it('a batch of which nothing could be read moves the position', async () => {
-    const { partition, log } = stage({}, { start: 10 })
+  const unread = { firstOffset: 10, lastOffset: 12, records: 2, reason: 'noise', bytes: new Uint8Array(1) }
+
+  it('a batch of which nothing could be read is buried before the position moves', async () => {
+    const { partition, log, count } = stage({}, { start: 10 })
     await turns()
-    partition.offer({ fetchedOffset: 10, nextOffset: 13, records: [] })
+    partition.offer({ fetchedOffset: 10, nextOffset: 13, records: [], undecodable: [unread] })
     await turns()
-    expect(log.slice(3)).toEqual(['handled to 13'])
+    expect(log.slice(3)).toEqual(['bury 10 to 12', 'handled to 13'])
+    expect(await count('undecodable_batch')).toBe(1)
+  })
+
+  it('what cannot be buried yet comes again, and what is buried does not when the handler fails', async () => {
+    const tries: string[] = []
+    const { partition, log } = stage(
+      {
+        async handle() {
+          tries.push('handle')
+          if (tries.length < 5) throw new Error('database is away')
+        },
+      },
+      {
+        start: 10,
+        async bury() {
+          tries.push('bury')
+          if (tries.length < 3) throw new Error('Kafka is away')
+        },
+      },
+    )
+    await turns()
+    partition.offer({ ...batch(10, 5), undecodable: [unread] })
+    await until('it is handled', () => log.includes('handled to 15'))
+    expect(tries).toEqual(['bury', 'bury', 'bury', 'handle', 'handle'])
   })
 
   it('pauses while two batches wait behind the one under way', async () => {
