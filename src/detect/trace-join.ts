@@ -27,7 +27,10 @@ const CALL_CHILD = 4
 /** An answer of the other end has been counted: a second one does not make the call itself count twice. */
 const ANSWERED = 8
 
+/** By id, the span that children belong to; where both ends of a call share an id (Zipkin, B3), the one that answers. */
 const index = new Map<string, number>()
+/** Of shared ids, the end that calls. */
+const callers = new Map<string, number>()
 
 /**
  * Adds to `window`; learns addresses into `peers` (at most `maxPeers`, the oldest go first). With `isRest` parts of the trace were joined
@@ -43,8 +46,9 @@ export function joinTrace(spans: LinkSpan[], isRest: boolean, peers: Map<string,
   // Backwards, so that the lists of children run in the order the spans came in.
   for (let i = count - 1; i >= 0; i--) {
     const span = spans[i]!
-    let parent = span.parentId === '' ? -1 : (index.get(span.parentId) ?? -1)
-    // Client and server may share one id (Zipkin, B3): then a span can seem its own parent.
+    // The answering end of a call with a shared id names that id as its parent.
+    const among = span.parentId === span.spanId ? callers : index
+    let parent = span.parentId === '' ? -1 : (among.get(span.parentId) ?? -1)
     if (parent === i) parent = -1
     parents[i] = parent
     if (parent < 0) continue
@@ -55,6 +59,7 @@ export function joinTrace(spans: LinkSpan[], isRest: boolean, peers: Map<string,
     else if (isCall(span.kind)) children[parent]! |= CALL_CHILD
   }
   index.clear()
+  callers.clear()
   for (let i = 0; i < count; i++) {
     const span = spans[i]!
     const known = children[i]!
@@ -99,20 +104,31 @@ export function joinTrace(spans: LinkSpan[], isRest: boolean, peers: Map<string,
 /** Fills `index`, takes repetitions out of `spans`, returns their number. */
 function indexSpans(spans: LinkSpan[]): number {
   index.clear()
+  callers.clear()
   let kept = 0
   for (let i = 0; i < spans.length; i++) {
     const span = spans[i]!
     const earlier = index.get(span.spanId)
     if (earlier === undefined) index.set(span.spanId, kept)
     else {
-      const other = spans[earlier]!
-      if (other.kind === span.kind && other.service === span.service) continue
+      const caller = callers.get(span.spanId)
+      if (isSame(span, spans[earlier]!) || (caller !== undefined && isSame(span, spans[caller]!))) continue
+      if (caller === undefined) {
+        const isAnswer = isEntry(span.kind) && !isEntry(spans[earlier]!.kind)
+        index.set(span.spanId, isAnswer ? kept : earlier)
+        callers.set(span.spanId, isAnswer ? earlier : kept)
+      }
     }
     spans[kept++] = span
   }
   const repeated = spans.length - kept
   spans.length = kept
   return repeated
+}
+
+/** The same end of the same call, sent again. */
+function isSame(one: LinkSpan, other: LinkSpan): boolean {
+  return one.kind === other.kind && one.service === other.service
 }
 
 function addEdge(

@@ -96,6 +96,26 @@ describe('joined traces', () => {
     expect(detector.joiner.repeatedSpans).toBe(4)
   })
 
+  it.each([
+    ['the caller', false],
+    ['the callee', true],
+  ])('meet where both ends of a call share one id, whichever comes first: %s', (_first, reversed) => {
+    const spans: TestSpan[] = [
+      { service: 'web', id: 'r', startMs: START, durationMs: 100 },
+      { service: 'web', id: 'shared', parent: 'r', kind: 'client', startMs: START + 10, durationMs: 80 },
+      { service: 'stock', id: 'shared', parent: 'shared', kind: 'server', startMs: START + 15, durationMs: 60 },
+      { service: 'stock', id: 'q', parent: 'shared', kind: 'client', peer: 'mysql', startMs: START + 20, durationMs: 40 },
+    ]
+    const sent = reversed ? spans.toReversed() : spans
+    const { found, detector } = play([...sent, ...sent])
+    expect(detector.joiner.repeatedSpans).toBe(4)
+    expect(found[0]!.calls).toEqual([
+      { caller: 'stock', callee: 'mysql', inferred: true, calls: 1, errors: 0, clientMs: 40, serverMs: 0 },
+      { caller: 'web', callee: 'stock', inferred: false, calls: 1, errors: 0, clientMs: 80, serverMs: 60 },
+    ])
+    expect(found[0]!.services.find(({ service }) => service === 'stock')).toMatchObject({ requests: 1, selfMs: 20 })
+  })
+
   it('survive parents that are missing, their own, or in a circle, and names of object properties', () => {
     const spans: TestSpan[] = [
       { service: 'a', id: '1', parent: '1', startMs: START, durationMs: 10 },
