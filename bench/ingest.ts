@@ -11,9 +11,22 @@ import { Tally } from '../src/ingest/decode-context.ts'
 import { Naming } from '../src/ingest/naming.ts'
 import { SeriesRegistry } from '../src/ingest/series-registry.ts'
 import { ServiceRegistry } from '../src/ingest/service-registry.ts'
+import { parseLines } from './parse-lines.ts'
 import { repeat, rounded, summary } from './suite.ts'
 import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
-import { lokiBody, PushRequest, remoteWriteBody, START_MS, TracesData, tracesBody, WriteRequest } from './wire.ts'
+import {
+  lokiBody,
+  MetricsData,
+  otlpMetricsBody,
+  PushRequest,
+  remoteWrite2Body,
+  remoteWriteBody,
+  START_MS,
+  TracesData,
+  tracesBody,
+  WriteRequest,
+  WriteRequest2,
+} from './wire.ts'
 
 const BODIES = 8
 
@@ -23,16 +36,26 @@ interface Task {
   readonly figure: string
   readonly path: string
   readonly snappy: boolean
+  /** Parameter of the content type. */
+  readonly proto?: string
   readonly type: Type
   body(number: number, scale: Scale): Uint8Array
   /** When the rows of a message were, in its order. */
   timesOf(message: unknown): number[]
+  /** What the door does with the message beyond reading it, done the ordinary way: for a second peer. */
+  readonly work?: (message: unknown) => unknown
 }
 
 interface Times {
   readonly timeseries: { samples: { timestamp: number | Long }[] }[]
   readonly resourceSpans: { scopeSpans: { spans: { startTimeUnixNano: number | Long }[] }[] }[]
   readonly streams: { entries: { timestamp: { seconds: number | Long; nanos: number } }[] }[]
+}
+interface OtlpPoints {
+  readonly dataPoints: { timeUnixNano: number | Long; explicitBounds: number[] }[]
+}
+interface OtlpTimes {
+  readonly resourceMetrics: { scopeMetrics: { metrics: { gauge?: OtlpPoints; sum?: OtlpPoints; histogram?: OtlpPoints }[] }[] }[]
 }
 type Long = { toString(): string }
 
@@ -45,6 +68,36 @@ const TASKS: Readonly<Record<string, Task>> = {
     type: WriteRequest,
     body: (number, scale) => remoteWriteBody(number, scale.quick ? 40 : 2000),
     timesOf: (message) => (message as Times).timeseries.flatMap(({ samples }) => samples.map((one) => Number(one.timestamp))),
+  },
+  remoteWrite2: {
+    unit: 'samples',
+    figure: 'samplesPerCpuS',
+    path: '/api/v1/write',
+    snappy: true,
+    proto: 'io.prometheus.write.v2.Request',
+    type: WriteRequest2,
+    body: (number, scale) => remoteWrite2Body(number, scale.quick ? 40 : 2000),
+    timesOf: (message) => (message as Times).timeseries.flatMap(({ samples }) => samples.map((one) => Number(one.timestamp))),
+  },
+  otlpMetrics: {
+    unit: 'samples',
+    figure: 'samplesPerCpuS',
+    path: '/v1/metrics',
+    snappy: false,
+    type: MetricsData,
+    body: (number, scale) => otlpMetricsBody(number, scale.quick ? 40 : 2000),
+    timesOf: (message) =>
+      (message as OtlpTimes).resourceMetrics.flatMap(({ scopeMetrics }) =>
+        scopeMetrics.flatMap(({ metrics }) =>
+          metrics.flatMap(({ gauge, sum, histogram }) => [
+            ...(gauge ?? sum ?? { dataPoints: [] }).dataPoints.map((one) => Math.round(Number(one.timeUnixNano) / 1e6)),
+            // A histogram is as many samples as Prometheus would make of it: count, sum, each bound and +Inf.
+            ...(histogram?.dataPoints ?? []).flatMap((one) =>
+              Array<number>(one.explicitBounds.length + 3).fill(Math.round(Number(one.timeUnixNano) / 1e6)),
+            ),
+          ]),
+        ),
+      ),
   },
   spans: {
     unit: 'spans',
@@ -65,6 +118,7 @@ const TASKS: Readonly<Record<string, Task>> = {
     snappy: true,
     type: PushRequest,
     body: (number, scale) => lokiBody(number, scale.quick ? 20 : 1000),
+    work: parseLines,
     timesOf: (message) =>
       (message as Times).streams.flatMap(({ entries }) =>
         entries.map(({ timestamp }) => Number(timestamp.seconds) * 1000 + timestamp.nanos / 1e6),
@@ -77,14 +131,18 @@ type Decode = (body: Uint8Array) => () => number[]
 
 const OURS = 'tocsin'
 const PEER = 'protobufjs'
+/** The peer that does the same work, where reading is the smaller part of it. */
+const WORKING_PEER = 'protobufjs+parse'
 
 function decoderOf(task: Task): Decode {
   const config = ingestConfig.parse({})
   const endpoint = ENDPOINTS.get(task.path)!
-  const headers = { 'content-type': 'application/x-protobuf', ...(task.snappy && { 'content-encoding': 'snappy' }) }
+  const type = task.proto === undefined ? 'application/x-protobuf' : `application/x-protobuf;proto=${task.proto}`
+  const headers = { 'content-type': type, ...(task.snappy && { 'content-encoding': 'snappy' }) }
   const shared = {
     receivedMs: START_MS + 60_000,
     alertTimeoutMs: config.alertTimeoutMs,
+    webhookAlertTimeoutMs: config.webhookAlertTimeoutMs,
     limits: config.limits,
     naming: new Naming(config.naming, config.limits.maxNameChars),
     series: new SeriesRegistry(config.limits),
@@ -98,11 +156,13 @@ function decoderOf(task: Task): Decode {
   }
 }
 
-function peerOf(task: Task): Decode {
+function peerOf(task: Task, work: Task['work']): Decode {
   return (body) => {
     const message: unknown = task.type.decode(
       task.snappy ? (uncompressSync(Buffer.from(body.buffer, body.byteOffset, body.length)) as Buffer) : body,
     )
+    const done = work?.(message)
+    if (work !== undefined && done === undefined) throw new Error('the peer did not do its work')
     return () => task.timesOf(message)
   }
 }
@@ -111,7 +171,7 @@ async function measure(name: string, scale: Scale): Promise<Measured> {
   const [taskName, side] = name.split(' ') as [string, string]
   const task = TASKS[taskName]!
   const bodies = Array.from({ length: BODIES }, (_, number) => task.body(number, scale))
-  const decode = side === OURS ? decoderOf(task) : peerOf(task)
+  const decode = side === OURS ? decoderOf(task) : peerOf(task, side === WORKING_PEER ? task.work : undefined)
   const rowsPerBody = bodies.map((body) => decode(body)().length)
   const found = decode(bodies[1]!)().reduce((sum, timeMs) => sum + Math.round(timeMs) - START_MS + 1, 0)
   const result = repeat(scale, (n, watch) => {
@@ -123,12 +183,14 @@ async function measure(name: string, scale: Scale): Promise<Measured> {
 }
 
 function contenders(): Contender[] {
-  return Object.entries(TASKS).flatMap(([task, { unit }]) => [OURS, PEER].map((side) => ({ name: `${task} ${side}`, unit, task })))
+  return Object.entries(TASKS).flatMap(([task, { unit, work }]) =>
+    [OURS, PEER, ...(work === undefined ? [] : [WORKING_PEER])].map((side) => ({ name: `${task} ${side}`, unit, task })),
+  )
 }
 
 function json(results: Results): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(TASKS).map(([task, { figure }]) => {
+    Object.entries(TASKS).map(([task, { figure, work }]) => {
       const ours = results.perCpuS(`${task} ${OURS}`)
       const peer = results.perCpuS(`${task} ${PEER}`)
       const ratio = results.ratio(`${task} ${OURS}`, `${task} ${PEER}`)
@@ -142,6 +204,11 @@ function json(results: Results): Record<string, unknown> {
           ratioOfRounds: summary(ratio),
           perWallS: Math.round(results.perWallS(`${task} ${OURS}`).median),
           peerPerWallS: Math.round(results.perWallS(`${task} ${PEER}`).median),
+          ...(work !== undefined && {
+            workingPeer: WORKING_PEER,
+            workingPeerPerCpuS: Math.round(results.perCpuS(`${task} ${WORKING_PEER}`).median),
+            workingPeerRatio: rounded(results.ratio(`${task} ${OURS}`, `${task} ${WORKING_PEER}`).median),
+          }),
           bodyBytes: results.also(`${task} ${OURS}`, 'bodyBytes').median,
         },
       ]

@@ -13,6 +13,11 @@ message TimeSeries { repeated Label labels = 1; repeated Sample samples = 2; }
 message Label { string name = 1; string value = 2; }
 message Sample { double value = 1; int64 timestamp = 2; }
 
+message Request { repeated string symbols = 4; repeated TimeSeries2 timeseries = 5; }
+message TimeSeries2 { repeated uint32 labelsRefs = 1; repeated Sample2 samples = 2; Metadata2 metadata = 5; }
+message Sample2 { double value = 1; int64 timestamp = 2; int64 startTimestamp = 3; }
+message Metadata2 { int32 type = 1; uint32 helpRef = 3; uint32 unitRef = 4; }
+
 message PushRequest { repeated Stream streams = 1; }
 message Stream { string labels = 1; repeated Entry entries = 2; uint64 hash = 3; }
 message Entry { Timestamp timestamp = 1; string line = 2; repeated Label structuredMetadata = 3; }
@@ -28,6 +33,20 @@ message Span {
   fixed64 startTimeUnixNano = 7; fixed64 endTimeUnixNano = 8; repeated KeyValue attributes = 9; uint32 droppedAttributesCount = 10;
   repeated Event events = 11; Status status = 15; fixed32 flags = 16;
 }
+message MetricsData { repeated ResourceMetrics resourceMetrics = 1; }
+message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scopeMetrics = 2; }
+message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; }
+message Metric { string name = 1; string description = 2; string unit = 3; Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9; }
+message Gauge { repeated NumberDataPoint dataPoints = 1; }
+message Sum { repeated NumberDataPoint dataPoints = 1; int32 aggregationTemporality = 2; bool isMonotonic = 3; }
+message Histogram { repeated HistogramDataPoint dataPoints = 1; int32 aggregationTemporality = 2; }
+message NumberDataPoint {
+  fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; oneof value { double asDouble = 4; sfixed64 asInt = 6; } repeated KeyValue attributes = 7;
+}
+message HistogramDataPoint {
+  fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; fixed64 count = 4; double sum = 5; repeated fixed64 bucketCounts = 6;
+  repeated double explicitBounds = 7; repeated KeyValue attributes = 9; double min = 11; double max = 12;
+}
 message Event { fixed64 timeUnixNano = 1; string name = 2; repeated KeyValue attributes = 3; }
 message Status { string message = 2; int32 code = 3; }
 message KeyValue { string key = 1; AnyValue value = 2; }
@@ -35,8 +54,10 @@ message AnyValue { oneof value { string stringValue = 1; bool boolValue = 2; int
 `)
 
 export const WriteRequest = root.lookupType('WriteRequest')
+export const WriteRequest2 = root.lookupType('Request')
 export const PushRequest = root.lookupType('PushRequest')
 export const TracesData = root.lookupType('TracesData')
+export const MetricsData = root.lookupType('MetricsData')
 
 /** When the first body was sent. */
 export const START_MS = Date.UTC(2026, 0, 5, 9)
@@ -63,10 +84,35 @@ const pick = <T>(list: readonly T[], random: () => number): T => list[Math.floor
 
 /** Scrape number `scrape`: 2,000 series of 12 labels, one sample each, in a snappy block of about 100 KB. */
 export function remoteWriteBody(scrape: number, series = 2000): Uint8Array {
+  const timeseries = scrapeOf(scrape, series).map(({ labels, samples }) => ({
+    labels: Object.entries(labels).map(([name, text]) => ({ name, value: text })),
+    samples,
+  }))
+  return compressSync(Buffer.from(WriteRequest.encode(WriteRequest.fromObject({ timeseries })).finish()))
+}
+
+/** The same scrape as remote write 2.0: labels by reference, with metadata. Symbols stand in another order each time. */
+export function remoteWrite2Body(scrape: number, series = 2000): Uint8Array {
+  const symbols = ['']
+  const refs = new Map([['', 0]])
+  const refOf = (text: string) => {
+    if (!refs.has(text)) refs.set(text, symbols.push(text) - 1)
+    return refs.get(text)!
+  }
+  for (let i = 0; i < scrape; i++) refOf(`spare-${i}`)
+  const timeseries = scrapeOf(scrape, series).map(({ labels, samples }) => ({
+    labelsRefs: Object.entries(labels).flat().map(refOf),
+    samples,
+    metadata: { type: labels.__name__.endsWith('_total') ? 1 : 2, helpRef: refOf(`Help of ${labels.__name__}`) },
+  }))
+  return compressSync(Buffer.from(WriteRequest2.encode(WriteRequest2.fromObject({ symbols, timeseries })).finish()))
+}
+
+function scrapeOf(scrape: number, series: number) {
   const labelsAt = randomOf(0)
   const random = randomOf(scrape + 1)
   const timestamp = START_MS + scrape * SCRAPE_MS
-  const timeseries = Array.from({ length: series }, (_, i) => {
+  return Array.from({ length: series }, (_, i) => {
     const pod = Math.floor(i / 40)
     const service = `service-${Math.floor(pod / 2)}`
     const labels = {
@@ -85,9 +131,8 @@ export function remoteWriteBody(scrape: number, series = 2000): Uint8Array {
     }
     // A third moves in fractions, the rest counts.
     const value = i % 3 === 0 ? scrape * 10 + random() : i * 1000 + scrape * 50 + Math.floor(random() * 50)
-    return { labels: Object.entries(labels).map(([name, text]) => ({ name, value: text })), samples: [{ value, timestamp }] }
+    return { labels, samples: [{ value, timestamp }] }
   })
-  return compressSync(Buffer.from(WriteRequest.encode(WriteRequest.fromObject({ timeseries })).finish()))
 }
 
 /** 500 spans of 12 attributes, of 5 services, as an exporter without compression sends them. */
@@ -142,6 +187,74 @@ export function tracesBody(number: number, spans = 500): Uint8Array {
     ],
   }))
   return TracesData.encode(TracesData.fromObject({ resourceSpans })).finish()
+}
+
+const BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+
+/** Export number `scrape` of 5 services: 2,000 data points of 5 attributes, a quarter of them each gauges, sums, whole sums and histograms. */
+export function otlpMetricsBody(scrape: number, points = 2000): Uint8Array {
+  const random = randomOf(scrape + 1)
+  const text = (key: string, stringValue: string) => ({ key, value: { stringValue } })
+  const times = { startTimeUnixNano: `${START_MS}000000`, timeUnixNano: `${START_MS + scrape * SCRAPE_MS}000000` }
+  const services = 5
+  const perMetric = points / services / 4
+  const attributesOf = (i: number) => [
+    text('http.request.method', ['GET', 'POST', 'PUT', 'DELETE'][i % 4]!),
+    text('http.route', `${ROUTES[i % ROUTES.length]!}/${i.toString(36)}`),
+    { key: 'http.response.status_code', value: { intValue: [200, 201, 404, 500][i % 4]! } },
+    text('network.protocol.version', '1.1'),
+    text('server.address', 'products.shop.svc'),
+  ]
+  const listOf = (values: (i: number) => object) =>
+    Array.from({ length: perMetric }, (_, i) => ({ ...times, ...values(i), attributes: attributesOf(i) }))
+  const resourceMetrics = Array.from({ length: services }, (_, service) => ({
+    resource: {
+      attributes: [
+        text('service.name', `service-${service}`),
+        text('service.instance.id', `service-${service}-6f7c9d8b5-x2x4z`),
+        text('service.version', '1.4.2'),
+        text('telemetry.sdk.language', 'nodejs'),
+      ],
+    },
+    scopeMetrics: [
+      {
+        scope: { name: '@opentelemetry/instrumentation-http', version: '0.200.0' },
+        metrics: [
+          {
+            name: 'http.server.active_requests',
+            unit: '{request}',
+            gauge: { dataPoints: listOf(() => ({ asInt: Math.floor(random() * 50) })) },
+          },
+          {
+            name: 'http.server.busy_time',
+            unit: 's',
+            sum: { aggregationTemporality: 2, isMonotonic: true, dataPoints: listOf((i) => ({ asDouble: i + scrape * 10 + random() })) },
+          },
+          {
+            name: 'http.server.response.size',
+            unit: 'By',
+            sum: { aggregationTemporality: 2, isMonotonic: true, dataPoints: listOf((i) => ({ asInt: i * 1000 + scrape * 50 })) },
+          },
+          {
+            name: 'http.server.request.duration',
+            unit: 's',
+            histogram: {
+              aggregationTemporality: 2,
+              dataPoints: listOf((i) => ({
+                count: (scrape + 1) * 15,
+                sum: i + scrape * 2.5,
+                bucketCounts: Array.from({ length: 15 }, () => scrape + 1),
+                explicitBounds: BOUNDS,
+                min: 0.001,
+                max: 12,
+              })),
+            },
+          },
+        ],
+      },
+    ],
+  }))
+  return MetricsData.encode(MetricsData.fromObject({ resourceMetrics })).finish()
 }
 
 /** 1,000 lines in 5 streams, half of them JSON, in a snappy block. */

@@ -17,6 +17,8 @@ const USAGE = `Tocsin: one fault, one page, with the probable cause.
   tocsin replay   FOLDER: play a recording through the pipeline, as fast as it can   [--json]
   tocsin record   FOLDER: keep what arrives at the doors, to be replayed
   tocsin train    train the service model   [--recording FOLDER | --vectors FILE] [--out models/NAME] [--seed N]
+  tocsin explain-name   which rule names a service: --metric 'up{job="x"}' | --log '{app="x"}' | --alert '{…}' |
+                  --resource service.name=x,k8s.pod.name=y   [--json]
   tocsin config   check | example | schema
   tocsin version
 
@@ -135,6 +137,23 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
       out: out ?? 'models/service',
       seed: seedOf(seed),
     })
+  },
+  async 'explain-name'(args) {
+    const text = { type: 'string' } as const
+    const { values, positionals } = parse(args, { metric: text, log: text, resource: text, alert: text, json: { type: 'boolean' } })
+    none(positionals)
+    const { explainNameCommand } = await import('./commands.ts')
+    const { NAMED_SIGNALS, parseRow } = await import('./ingest/explain-name.ts')
+    const [signal, other] = NAMED_SIGNALS.filter((name) => values[name] !== undefined)
+    if (signal === undefined || other !== undefined)
+      throw new UsageError(`give exactly one of ${NAMED_SIGNALS.map((name) => `--${name}`).join(', ')}`)
+    let pairs: [name: string, value: string][]
+    try {
+      pairs = parseRow(values[signal]!)
+    } catch (error) {
+      throw new UsageError(`--${signal}: ${messageOf(error)}`, { cause: error })
+    }
+    explainNameCommand(configOf(values), signal, pairs, values.json === true)
   },
   async config(args) {
     const { values, positionals } = parse(args, {})

@@ -1,5 +1,5 @@
 /**
- * The commands that keep running until they are told to stop: `run` and `record`.
+ * The commands that keep running until they are told to stop: `run` and `record`; and `explain-name`, which only answers.
  * SIGTERM and SIGINT stop gracefully; a second one does not wait.
  */
 import { pino } from 'pino'
@@ -7,6 +7,8 @@ import { startApp, type Role } from './app.ts'
 import type { Config } from './config.ts'
 import { ConfigError, type ConfigProblem } from './errors.ts'
 import type { Door } from './ingest/door.ts'
+import { explainName, explanationText, type NamedSignal } from './ingest/explain-name.ts'
+import { Naming } from './ingest/naming.ts'
 import { createRecorder, type Recorder } from './ingest/recording.ts'
 import { Telemetry } from './telemetry.ts'
 
@@ -87,6 +89,17 @@ export async function record(config: Config, folder: string): Promise<void> {
   process.exit(0)
 }
 
+/** Prints which rule of the configuration names such a row, and which were tried before. */
+export function explainNameCommand(
+  config: Config,
+  signal: NamedSignal,
+  pairs: readonly (readonly [name: string, value: string])[],
+  asJson: boolean,
+): void {
+  const row = explainName(new Naming(config.ingest.naming, config.ingest.limits.maxNameChars), signal, pairs)
+  process.stdout.write(asJson ? `${JSON.stringify(row, null, 2)}\n` : explanationText(row))
+}
+
 /** What to paste into the senders. */
 function howToConnect(url: string, config: Config, hasPages: boolean): string {
   const token = config.http.token === '' ? '' : `\nEach sender must show the token of http.token as a bearer token.\n`
@@ -97,6 +110,7 @@ function howToConnect(url: string, config: Config, hasPages: boolean): string {
   return `
 ${hasPages ? `Incidents       ${url}/\n` : ''}Prometheus      remote_write:  [{ url: ${url}/api/v1/write }]
                 alerting:      { alertmanagers: [{ static_configs: [{ targets: [${url.replace(/^https?:\/\//, '')}] }] }] }
+Alertmanager    receivers: [{ name: tocsin, webhook_configs: [{ url: ${url}/api/v1/alertmanager }] }]
 Loki clients    ${url}/loki/api/v1/push
 OpenTelemetry   OTEL_EXPORTER_OTLP_ENDPOINT=${url}  OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf
 Changes         curl -H 'content-type: application/json' ${url}/api/v1/events \\

@@ -1,10 +1,10 @@
 /**
- * What a metric is, from its name and labels alone: its shape, which way is bad, what symptom it would be, the slot it has on the
+ * What a metric is, from its name and labels, and from its type where its sender told it: its shape, which way is bad, what symptom it would be, the slot it has on the
  * residual board, and how small a change can be before it means nothing. Only general conventions: the suffixes and units of
  * OpenMetrics (https://prometheus.io/docs/practices/naming/, https://github.com/prometheus/OpenMetrics) and the words that
  * common exporters share. A name that says nothing gives a cautious answer: other, both ways.
  */
-import type { Labels, Symptom } from '../model.ts'
+import type { Labels, SeriesType, Symptom } from '../model.ts'
 import type { Feature } from './residuals.ts'
 
 export type Shape = 'counter' | 'gauge' | 'bucket' | 'sum' | 'count' | 'up' | 'start' | 'ignored'
@@ -112,11 +112,11 @@ const IDENTITY = /(?:_info|_build_info|_metadata|_version|_labels|_annotations)$
 /** Prometheus' own series about a scrape, and the synthetic ones of rules and alerts. */
 const SCRAPE = /^(?:scrape_|ALERTS(?:_FOR_STATE)?$|prometheus_remote_storage_|prometheus_tsdb_|promhttp_)/
 
-export function classifyMetric(name: string, labels: Labels): MetricKind {
+export function classifyMetric(name: string, labels: Labels, type: SeriesType = 'unknown'): MetricKind {
   const has = (label: string): boolean => labels.some(([n]) => n === label)
   const words = wordsOf(name)
   const any = (set: ReadonlySet<string>): boolean => words.some((word) => set.has(word))
-  const { shape, family } = shapeOf(name, words, has)
+  const { shape, family } = typedShape(shapeOf(name, words, has), type, name)
   const scale = unitOf(words)
   const client = any(CLIENT_WORDS)
   const runtime = any(RUNTIME_WORDS)
@@ -184,6 +184,14 @@ function shapeOf(name: string, words: readonly string[], has: (label: string) =>
   if (name.endsWith('_total'))
     return words.some((word) => NOW_WORDS.has(word)) ? { shape: 'gauge', family: name } : { shape: 'counter', family }
   return { shape: 'gauge', family: name }
+}
+
+/** A known type overrides what the name looks like; what is not watched stays so. */
+function typedShape(guess: { shape: Shape; family: string }, type: SeriesType, name: string): { shape: Shape; family: string } {
+  const { shape } = guess
+  if (shape === 'ignored' || shape === 'up' || shape === 'start') return guess
+  if (type === 'gauge') return { shape: 'gauge', family: name }
+  return (type === 'counter' || type === 'delta') && shape === 'gauge' ? { shape: 'counter', family: name.replace(/_total$/, '') } : guess
 }
 
 interface Scale {

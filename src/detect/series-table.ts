@@ -2,7 +2,7 @@
  * Which series, instances and services there are, what each series last said, and what that makes of a new sample: an increment
  * with resets, gaps and duplicates understood. Bounded: series beyond the limits are refused and counted, never half watched.
  */
-import type { Series } from '../model.ts'
+import type { Series, SeriesType } from '../model.ts'
 import { classifyMetric, failedRequests, type MetricKind } from './metric-kind.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
@@ -46,6 +46,11 @@ export interface Entry {
   readonly instance: Instance
   readonly service: Service
 }
+
+/** By their number in a snapshot. */
+const TYPES: readonly SeriesType[] = ['unknown', 'counter', 'gauge', 'delta', 'sketch']
+/** The first version of the detector's snapshot that has them. */
+const TYPED_SINCE = 3
 
 const GAP_INTERVALS = 5
 const GAP_MS = 300_000
@@ -122,6 +127,18 @@ export class SeriesTable {
     return id
   }
 
+  /** What the series is has become known, or is another thing now: true when it is to be watched in another way, as if it were new. */
+  retype(id: number, series: Series): boolean {
+    const entry = this.entry(id)
+    const kind = classifyMetric(series.name, series.labels, series.type)
+    const changed = kind.shape !== entry.kind.shape || (series.type === 'delta') !== (entry.series.type === 'delta')
+    this.#entries[id] = { ...entry, series, kind, failed: kind.served ? failedRequests(series.labels) : undefined }
+    if (!changed) return false
+    const c = this.#c
+    c.lastMs[id] = c.stepMs[id] = c.sum[id] = c.count[id] = c.samples[id] = c.falls[id] = c.gauge[id] = 0
+    return true
+  }
+
   remove(id: number): void {
     const { series, service, instance } = this.entry(id)
     this.#ids.delete(series.key)
@@ -151,7 +168,8 @@ export class SeriesTable {
 
   /**
    * What a counter counted since its last sample, over `spanMs`; NaN at its first sample, after a gap and at a reset. A counter that
-   * appears at an instance known for longer did not exist before because it had counted nothing.
+   * appears at an instance known for longer did not exist before because it had counted nothing. A delta is an increment as it is: the first
+   * one counts, and where samples are missing nothing happened, since senders leave out what they did not see.
    */
   increment(entry: Entry, timeMs: number, value: number): number {
     const c = this.#c
@@ -163,18 +181,28 @@ export class SeriesTable {
     const samples = c.samples[id]!
     c.samples[id] = samples + 1
     this.spanMs = timeMs - lastMs
+    const gapMs = Math.max(GAP_MS, instance.intervalMs * GAP_INTERVALS)
+    if (entry.series.type === 'delta') {
+      if (lastMs > 0 && this.spanMs <= gapMs) return value
+      // Nobody knows what happened in a longer silence: this was counted since the sample that its instance sent before.
+      this.spanMs = instance.intervalMs
+      c.stepMs[id] = c.sum[id] = 0
+      return value
+    }
     if (lastMs === 0) {
       this.spanMs = instance.intervalMs
+      // What was observed may have gone into another bucket until now.
+      if (entry.series.type === 'sketch') return Number.NaN
       const known = samples === 0 && instance.intervalMs > 0 && timeMs - instance.firstMs > instance.intervalMs * 1.5
       return known && value >= 0 ? value : Number.NaN
     }
     if (value < last) {
       c.falls[id] = c.falls[id]! + 1
       const falls = c.falls[id]
-      if (falls >= FALLS && falls > FALL_SHARE * samples) c.gauge[id] = 1
+      if (entry.series.type === 'unknown' && falls >= FALLS && falls > FALL_SHARE * samples) c.gauge[id] = 1
       return Number.NaN
     }
-    return this.spanMs > Math.max(GAP_MS, instance.intervalMs * GAP_INTERVALS) ? Number.NaN : value - last
+    return this.spanMs > gapMs ? Number.NaN : value - last
   }
 
   /** The series was marked stale: what comes next is a new beginning. */
@@ -207,6 +235,7 @@ export class SeriesTable {
       const { series } = this.entry(id)
       to.string(key)
       to.u32(id)
+      to.u8(TYPES.indexOf(series.type))
       to.string(series.name)
       to.string(series.service)
       to.string(series.instance)
@@ -274,11 +303,12 @@ export class SeriesTable {
     for (let i = 0; i < series; i++) {
       const key = from.string()
       const id = from.u32()
+      const type = from.version >= TYPED_SINCE ? (TYPES[from.u8()] ?? 'unknown') : 'unknown'
       const [name, service, instance] = [from.string(), from.string(), from.string()]
       const labels: [string, string][] = []
       const pairs = from.count(8)
       for (let j = 0; j < pairs; j++) labels.push([from.string(), from.string()])
-      this.#place(id, { key, name, type: 'unknown', service, instance, labels }, this.#serviceOf(service))
+      this.#place(id, { key, name, type, service, instance, labels }, this.#serviceOf(service))
     }
     this.refused.total = from.f64()
     this.refused.perService = from.f64()
@@ -305,7 +335,7 @@ export class SeriesTable {
       for (const name of Object.keys(wider) as (keyof SeriesColumns)[]) wider[name].set(this.#c[name])
       this.#c = wider
     }
-    const kind = classifyMetric(series.name, series.labels)
+    const kind = classifyMetric(series.name, series.labels, series.type)
     this.#entries[id] = { id, series, kind, failed: kind.served ? failedRequests(series.labels) : undefined, instance, service }
     this.#ids.set(series.key, id)
     instance.series.add(id)

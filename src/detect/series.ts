@@ -4,7 +4,8 @@
  * service is no incident. Time is the samples' own; silence is measured in ticks.
  */
 import { PermanentError } from '../errors.ts'
-import type { Batch, MetricBatch } from '../model.ts'
+import type { Batch, MetricBatch, Series } from '../model.ts'
+import { BucketGroup } from './bucket-group.ts'
 import type { Detector, DetectorContext, DetectorKind, Emit } from './detector.ts'
 import { Episodes, type Observation, type Subject } from './episode.ts'
 import { boundOf, bucketQuantile, surelyAbove, wilsonLower } from './histogram.ts'
@@ -19,7 +20,8 @@ import { isRate, isRatio, sentences, seriesSubject, sideOf, windowSubject } from
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 const SNAPSHOT = 'the series detector'
-const VERSION = 2
+/** 3: with the types of series. */
+const VERSION = 3
 const SWEEP_MS = 30_000
 const AHEAD_MS = 3_600_000
 /** https://tc39.es/ecma262/#sec-time-values-and-time-range */
@@ -56,6 +58,7 @@ export class SeriesDetector implements Detector {
   readonly #presenceEpisodes: Episodes
   readonly #presence: Presence
   readonly #routes: (Route | undefined)[] = []
+  readonly #group = new BucketGroup()
   readonly #counts = { late: 0, refused: 0 }
   #nowMs = 0
   #sweptMs = 0
@@ -133,7 +136,13 @@ export class SeriesDetector implements Detector {
   #take(batch: MetricBatch, emit: Emit): void {
     const { series, seriesIndex, timeMs, value, stale } = batch
     const ids = new Int32Array(series.length)
-    for (let i = 0; i < series.length; i++) ids[i] = this.#table.find(series[i]!.key) ?? -1
+    for (let i = 0; i < series.length; i++) {
+      const of = series[i]!
+      const id = this.#table.find(of.key) ?? -1
+      ids[i] = id
+      if (id >= 0 && of.type !== 'unknown' && this.#table.entry(id).series.type !== of.type) this.#retype(id, of, emit)
+    }
+    this.#group.begin()
     for (let row = 0; row < batch.rows; row++) {
       const index = seriesIndex[row]!
       const of = series[index]
@@ -141,7 +150,7 @@ export class SeriesDetector implements Detector {
       let id = ids[index]!
       if (id < 0) {
         // A refused series is tried again with each of its samples: room may have been made.
-        if (classifyMetric(of.name, of.labels).shape === 'ignored') continue
+        if (classifyMetric(of.name, of.labels, of.type).shape === 'ignored') continue
         id = this.#table.find(of.key) ?? this.#table.add(of) ?? -1
         if (id < 0) continue
         ids[index] = id
@@ -155,6 +164,7 @@ export class SeriesDetector implements Detector {
   #sample(entry: Entry, timeMs: number, value: number, emit: Emit): void {
     const { id, kind } = entry
     const c = this.#table.columns
+    if (kind.shape !== 'bucket') this.#group.interrupt()
     // A sample from the far future would make all that follow look late.
     if (!Number.isFinite(value) || !(timeMs > 0 && timeMs <= (this.#nowMs > 0 ? this.#nowMs + AHEAD_MS : MAX_TIME_MS))) {
       this.#counts.refused++
@@ -191,15 +201,40 @@ export class SeriesDetector implements Detector {
           this.#step(entry, route, timeMs, value, emit)
           return
         }
+        if (kind.shape === 'bucket' && entry.series.type !== 'unknown' && entry.series.type !== 'counter') {
+          this.#countBucket(route, timeMs, increment, emit)
+          return
+        }
         const known = !Number.isNaN(increment)
         if (known) this.#count(entry, route, timeMs, increment, emit)
         // Failed requests are watched as a ratio; each label set of them on its own would say the same ten times.
         if (isRate(kind) && entry.failed !== true) {
           if (known && firstEver && kind.symptom === 'errors') this.#wasZero(entry, timeMs)
-          this.#rate(entry, route, timeMs, known ? increment : Number.NaN, emit)
+          // A first delta of which nobody knows how long it took is no rate.
+          this.#rate(entry, route, timeMs, known && this.#table.spanMs > 0 ? increment : Number.NaN, emit)
         }
       }
     }
+  }
+
+  /** A bucket whose bound may come and go: counted with all others of its sample. */
+  #countBucket({ latency, bound }: Route, timeMs: number, increment: number, emit: Emit): void {
+    if (latency === undefined) return
+    const { spanMs } = this.#table
+    if (!this.#group.add(latency, timeMs, bound, increment, spanMs)) return
+    if (increment >= 0) this.#windows.open(latency, timeMs - spanMs, timeMs, (window, value) => this.#closed(window, value, emit))
+    this.#group.addTo(latency, (window, at) => this.#windows.boundIndex(window, at))
+  }
+
+  /** Its sender has said what it is: what was learned of it as something else is forgotten. */
+  #retype(id: number, series: Series, emit: Emit): void {
+    const { slot } = this.#table.columns
+    if (!this.#table.retype(id, series)) return
+    if (slot[id]! >= 0) this.#rows.remove(slot[id]!)
+    slot[id] = -1
+    this.#routes[id] = undefined
+    this.#episodes.end(series.key, this.#nowMs, emit)
+    this.#episodes.forget(series.key)
   }
 
   /** Adds what was counted to the windows of its service. */

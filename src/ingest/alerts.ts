@@ -1,6 +1,7 @@
 /**
  * What Prometheus and amtool send to an Alertmanager (`POST /api/v2/alerts`), as events. There is no status: an alert whose end is not
  * after now is resolved, one without an end is over unless it is repeated. https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
+ * One alert is read by the same function whoever sends it, so that it has the same id by every way it comes.
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
@@ -29,14 +30,15 @@ export function decodeAlerts(body: Uint8Array, context: DecodeContext): EventBat
   if (root.length > context.limits.maxRowsPerRequest) throw new DecodeError('too-large', 'too many alerts in one request')
   const events: Alert[] = []
   for (const item of root as unknown[]) {
-    const alert = readAlert(item, context)
+    const alert = readAlert(item, context, context.alertTimeoutMs)
     if (typeof alert === 'string') context.rejected.add(alert)
     else events.push(alert)
   }
   return { kind: 'events', events }
 }
 
-function readAlert(item: unknown, context: DecodeContext): Alert | string {
+/** The alert, or why it is none. Without an end it lasts `timeoutMs` from now. */
+export function readAlert(item: unknown, context: DecodeContext, timeoutMs: number): Alert | string {
   const parsed = postedAlert.safeParse(item)
   if (!parsed.success) return 'not-an-alert'
   const { limits, naming, receivedMs } = context
@@ -69,8 +71,9 @@ function readAlert(item: unknown, context: DecodeContext): Alert | string {
     severity: severityOfAlert(lookup('severity') ?? lookup('priority')),
     summary: cleanText(summary, MAX_TEXT_CHARS),
     labels,
-    startMs: startsMs ?? receivedMs,
-    endMs: endsMs ?? receivedMs + context.alertTimeoutMs,
+    // As Alertmanager has it: one that only says when it ended began then.
+    startMs: startsMs ?? Math.min(endsMs ?? receivedMs, receivedMs),
+    endMs: endsMs ?? receivedMs + timeoutMs,
     atMs: receivedMs,
     url: webUrl(parsed.data.generatorURL ?? ''),
   }

@@ -1,16 +1,16 @@
 /**
- * `POST /api/v1/events`: something was changed on purpose. One object or an array of
- * `{"type":"deploy","service":"checkout","version":"1.4.2","title":"…","time":"2026-11-22T10:00:00Z","url":"https://…"}`; all are taken or none.
+ * Something was changed on purpose. In Tocsin's own form: one object or an array of
+ * `{"type":"deploy","service":"checkout","version":"1.4.2","title":"…","time":"2026-11-22T10:00:00Z","url":"https://…","id":"…"}`.
+ * What every form has in common is here, too: names, limits and the id, so that a change that is sent again is the same change.
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { DecodeError } from '../errors.ts'
-import type { Change, ChangeType, EventBatch } from '../model.ts'
+import type { Change, ChangeType } from '../model.ts'
 import { parseTime, webUrl } from './alerts.ts'
 import { cleanText } from './clean-text.ts'
 import type { DecodeContext } from './decode-context.ts'
 import { timeFault } from './decode-context.ts'
-import { parseJson } from './json-body.ts'
 
 const TYPES = [
   'deploy',
@@ -24,6 +24,7 @@ const TYPES = [
   'other',
 ] as const satisfies readonly ChangeType[]
 const MAX_TITLE_CHARS = 300
+const MAX_ID_CHARS = 1_024
 const TIME_PROBLEM = 'must be RFC 3339, like 2026-11-22T10:00:00Z, or milliseconds since 1970'
 
 const postedChange = z.object({
@@ -39,16 +40,30 @@ const postedChange = z.object({
     .string({ error: 'must be text' })
     .refine((value) => value === '' || webUrl(value) !== '', 'must be an http or https address')
     .nullish(),
+  id: z.string({ error: 'must be text' }).max(MAX_ID_CHARS, `must not be longer than ${MAX_ID_CHARS} characters`).nullish(),
 })
 
-export function decodeChanges(body: Uint8Array, context: DecodeContext): EventBatch {
-  const root = parseJson(body)
-  const items: unknown[] = Array.isArray(root) ? root : [root]
-  if (items.length > 1_000) throw new DecodeError('too-large', 'more than 1000 events in one request')
-  return { kind: 'events', events: items.map((item, index) => readChange(item, Array.isArray(root) ? `event ${index}: ` : '', context)) }
+/** Who says so: what makes an event the same event when it comes again, and when it happened where the event itself does not say. */
+export interface Origin {
+  readonly source: string
+  readonly id: string
+  readonly timeMs: number | undefined
 }
 
-function readChange(item: unknown, where: string, context: DecodeContext): Change {
+export interface ChangeParts {
+  readonly type: ChangeType
+  /** As the sender calls it. */
+  readonly service: string
+  readonly version: string
+  /** '' makes one of the other parts. */
+  readonly title: string
+  readonly url: string
+  /** Undefined: now. */
+  readonly atMs: number | undefined
+}
+
+/** `where` begins what is said about a fault: `event 3: `. */
+export function readPlainChange(item: unknown, where: string, context: DecodeContext, origin?: Origin): Change {
   const parsed = postedChange.safeParse(item)
   if (!parsed.success) {
     const problems = parsed.error.issues.map(
@@ -56,21 +71,31 @@ function readChange(item: unknown, where: string, context: DecodeContext): Chang
     )
     throw new DecodeError('bad-event', `${where}${problems.join('; ')}`)
   }
-  const { maxNameChars } = context.limits
-  const { type } = parsed.data
-  const service = context.naming.named(parsed.data.service)
-  const version = cleanText(parsed.data.version ?? '', maxNameChars)
-  const given = parsed.data.time
-  const atMs = typeof given === 'number' ? given : typeof given === 'string' ? parseTime(given)! : context.receivedMs
+  const { type, service, version, title, time, url, id } = parsed.data
+  const atMs = typeof time === 'number' ? time : typeof time === 'string' ? parseTime(time) : origin?.timeMs
+  const parts = { type, service, version: version ?? '', title: title ?? '', url: url ?? '', atMs }
+  return changeOf(parts, where, context, origin ?? (id == null || id === '' ? undefined : { source: '', id, timeMs: undefined }))
+}
+
+/** Whether it says what a change in Tocsin's own form cannot do without. */
+export function isPlainChange(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) return false
+  const { type, service } = data as Readonly<Record<string, unknown>>
+  return typeof service === 'string' && (TYPES as readonly unknown[]).includes(type)
+}
+
+/** Names cleaned, time and number of services checked. The id is the origin's where there is one, else it is made of all that is said. */
+export function changeOf(parts: ChangeParts, where: string, context: DecodeContext, origin: Origin | undefined): Change {
+  const service = context.naming.named(parts.service)
+  const version = cleanText(parts.version, context.limits.maxNameChars)
+  const atMs = parts.atMs ?? context.receivedMs
   const fault = timeFault(atMs, context)
   if (fault !== '') throw new DecodeError('bad-event', `${where}time is ${fault === 'too-old' ? 'too old' : 'too far in the future'}`)
   if (!context.services.admit(service, context.receivedMs))
     throw new DecodeError('bad-event', `${where}there are too many services already`)
-  const title = cleanText(parsed.data.title?.trim() || `${type} of ${service}${version === '' ? '' : ` ${version}`}`, MAX_TITLE_CHARS)
-  const url = webUrl(parsed.data.url ?? '')
-  const id = createHash('sha256')
-    .update(JSON.stringify([type, service, version, title, atMs, url]))
-    .digest('hex')
-    .slice(0, 32)
-  return { kind: 'change', id, type, service, version, title, atMs, url }
+  const title = cleanText(parts.title.trim() || `${parts.type} of ${service}${version === '' ? '' : ` ${version}`}`, MAX_TITLE_CHARS)
+  const url = webUrl(parts.url)
+  const named = origin === undefined ? [parts.type, service, version, title, atMs, url] : ['event', origin.source, origin.id]
+  const id = createHash('sha256').update(JSON.stringify(named)).digest('hex').slice(0, 32)
+  return { kind: 'change', id, type: parts.type, service, version, title, atMs, url }
 }

@@ -5,13 +5,19 @@
 import type { LogBatch, MetricBatch, Series, Source, SpanBatch } from '../model.ts'
 import { cleanText } from './clean-text.ts'
 import type { DecodeContext } from './decode-context.ts'
-import { tooManyRows } from './decode-context.ts'
+import { timeFault, tooManyRows } from './decode-context.ts'
+import type { SeriesEntry } from './series-registry.ts'
+import { SpanIds } from './span-ids.ts'
 
 const FIRST_ROWS = 256
+
+let batches = 0
 
 export class MetricColumns {
   readonly series: Series[] = []
   rows = 0
+  /** Of this batch, so that an entry knows whether it is in its table already. */
+  readonly #batch = ++batches
   #seriesIndex: Uint32Array<ArrayBuffer>
   #timeMs: Float64Array<ArrayBuffer>
   #value: Float64Array<ArrayBuffer>
@@ -37,8 +43,14 @@ export class MetricColumns {
   }
 
   /** All rows from `firstRow` on belong to this series. */
-  assign(firstRow: number, seriesIndex: number): void {
-    this.#seriesIndex.fill(seriesIndex, firstRow, this.rows)
+  assign(firstRow: number, entry: SeriesEntry): void {
+    this.#seriesIndex.fill(this.#indexOf(entry), firstRow, this.rows)
+  }
+
+  /** One row of a series. */
+  add(entry: SeriesEntry, timeMs: number, value: number, stale: boolean): void {
+    this.push(timeMs, value, stale)
+    this.#seriesIndex[this.rows - 1] = this.#indexOf(entry)
   }
 
   finish(): MetricBatch {
@@ -52,6 +64,15 @@ export class MetricColumns {
       value: this.#value.slice(0, rows),
       stale: this.#stale.slice(0, rows),
     }
+  }
+
+  #indexOf(entry: SeriesEntry): number {
+    if (entry.batch !== this.#batch) {
+      entry.batch = this.#batch
+      this.#context.series.use(entry, this.#context.receivedMs)
+      entry.index = this.series.push(entry.series) - 1
+    }
+    return entry.index
   }
 
   #grow(): void {
@@ -118,6 +139,11 @@ export class LogColumns {
     this.rows = row + 1
   }
 
+  /** For ids that are known only when all rows are. */
+  setTraceId(row: number, traceId: string): void {
+    this.#traceId[row] = traceId
+  }
+
   finish(): LogBatch {
     const rows = this.rows
     return {
@@ -140,21 +166,22 @@ export class LogColumns {
   }
 }
 
-/** One span as a decoder reads it; the same object is filled again and again. */
+/** The numbers of one span as a decoder reads them; the same object is filled again and again. */
 export interface SpanRow {
-  traceId: string
-  spanId: string
-  parentId: string
-  operation: string
   kind: number
   status: number
   startMs: number
   durationMs: number
-  peer: string
 }
 
+export function emptySpan(): SpanRow {
+  return { kind: 0, status: 0, startMs: 0, durationMs: 0 }
+}
+
+/** For each span: `ids.begin()`, its ids, then `push` if it `takes` it. */
 export class SpanColumns {
   rows = 0
+  readonly ids = new SpanIds()
   readonly #context: DecodeContext
   readonly #table: SourceTable
   readonly #operations: string[] = []
@@ -165,9 +192,6 @@ export class SpanColumns {
   #status: Uint8Array<ArrayBuffer>
   #startMs: Float64Array<ArrayBuffer>
   #durationMs: Float64Array<ArrayBuffer>
-  readonly #traceId: string[] = []
-  readonly #spanId: string[] = []
-  readonly #parentId: string[] = []
   readonly #peer: string[] = []
 
   constructor(context: DecodeContext) {
@@ -182,23 +206,45 @@ export class SpanColumns {
     this.#durationMs = new Float64Array(rows)
   }
 
+  /** Where the source stands in the batch; -1: there are too many services, its rows are rejected. */
   sourceIndex(source: Source): number {
     return this.#table.indexOf(source)
   }
 
-  push(sourceIndex: number, span: SpanRow): void {
+  operation(name: string): number {
+    const known = this.#operationIndexOf.get(name)
+    if (known !== undefined) return known
+    const index = this.#operations.length
+    this.#operationIndexOf.set(name, index)
+    this.#operations.push(cleanText(name, this.#context.limits.maxNameChars))
+    return index
+  }
+
+  /** False when the row is no good; it is then counted as rejected. Ends that come before their start become the start. */
+  takes(sourceIndex: number, span: SpanRow): boolean {
+    const context = this.#context
+    if (!(span.durationMs >= 0)) span.durationMs = 0
+    const fault =
+      this.ids.fault() ||
+      timeFault(span.startMs, context) ||
+      timeFault(span.startMs + span.durationMs, context) ||
+      (sourceIndex < 0 ? 'service-limit' : '')
+    if (fault === '') return true
+    context.rejected.add(fault)
+    return false
+  }
+
+  push(sourceIndex: number, span: SpanRow, operation: number, peer: string): void {
     const row = this.rows
     if (row === this.#startMs.length) this.#grow()
     this.#sourceIndex[row] = sourceIndex
-    this.#operationIndex[row] = this.#operation(span.operation)
+    this.#operationIndex[row] = operation
     this.#spanKind[row] = span.kind >= 0 && span.kind <= 5 ? span.kind : 0
     this.#status[row] = span.status >= 0 && span.status <= 2 ? span.status : 0
     this.#startMs[row] = span.startMs
     this.#durationMs[row] = span.durationMs
-    this.#traceId.push(span.traceId)
-    this.#spanId.push(span.spanId)
-    this.#parentId.push(span.parentId)
-    this.#peer.push(span.peer)
+    this.#peer.push(peer)
+    this.ids.keep()
     this.rows = row + 1
   }
 
@@ -215,20 +261,9 @@ export class SpanColumns {
       status: this.#status.slice(0, rows),
       startMs: this.#startMs.slice(0, rows),
       durationMs: this.#durationMs.slice(0, rows),
-      traceId: this.#traceId,
-      spanId: this.#spanId,
-      parentId: this.#parentId,
+      ...this.ids.columns(),
       peer: this.#peer,
     }
-  }
-
-  #operation(name: string): number {
-    const known = this.#operationIndexOf.get(name)
-    if (known !== undefined) return known
-    const index = this.#operations.length
-    this.#operationIndexOf.set(name, index)
-    this.#operations.push(cleanText(name, this.#context.limits.maxNameChars))
-    return index
   }
 
   #grow(): void {

@@ -3,6 +3,7 @@
  * a default that suits a first try; the limits are what keeps a hostile or broken sender from taking the whole process with it.
  */
 import { z } from 'zod'
+import { patternOf } from './name-parts.ts'
 
 const count = (fallback: number, text: string) => z.number().int().positive().default(fallback).describe(text)
 
@@ -18,6 +19,13 @@ export const limitsConfig = z.strictObject({
   maxSeriesPerService: count(20_000, 'Metric series active at the same time for one service.'),
   seriesIdleMs: count(3_600_000, 'A series not seen for this long no longer counts.'),
   maxServices: count(5_000, 'Services active at the same time; rows of further ones are rejected.'),
+  maxSamplesPerServiceS: count(
+    20_000,
+    'Samples that one service may send per second, per process; what is beyond is rejected and counted, its neighbours go on.',
+  ),
+  maxLinesPerServiceS: count(10_000, 'The same for log lines.'),
+  maxSpansPerServiceS: count(10_000, 'The same for spans.'),
+  serviceBurstS: count(120, 'What a service may send at once, in seconds of the above: what its senders kept back during an outage.'),
   maxLabels: count(64, 'Labels of one series or log stream.'),
   maxLabelNameChars: count(256, 'Characters in a label name.'),
   maxLabelValueChars: count(2_048, 'Characters in a label value.'),
@@ -33,34 +41,107 @@ const nameRule = z.union([
   z.strictObject({
     from: z.string().min(1).describe('Label or attribute to look at.'),
     take: z
-      .enum(['value', 'workload', 'last-segment'])
+      .union([
+        z.enum(['value', 'workload', 'container', 'unit', 'job', 'last-segment']),
+        z.strictObject({
+          like: z
+            .string()
+            .max(256)
+            .refine(
+              (pattern) => patternOf(pattern) !== undefined,
+              'must hold one {} where the name stands, and no * beside it: prod-{}-svc',
+            )
+            .describe('What the value looks like, with `{}` where the name stands and `*` for anything: `prod-{}-svc`.'),
+        }),
+      ])
       .default('value')
       .describe(
-        '`workload`: a pod name without what its ReplicaSet, Job, DaemonSet or StatefulSet appended; `last-segment`: what follows the last slash.',
+        '`workload`: a pod name without what its Deployment, StatefulSet, DaemonSet, Job or CronJob appended; `container`: without what docker compose puts around it; `unit`: a systemd unit without its suffix; `job`: a Prometheus job without its namespace, unless it is generic; `last-segment`: what follows the last slash.',
       ),
   }),
 ])
 export type NameRule = z.infer<typeof nameRule>
 
 const rules = (fallback: NameRule[], text: string) => z.array(nameRule).default(fallback).describe(text)
+const names = (fallback: string[], text: string) => z.array(z.string().min(1)).default(fallback).describe(text)
 
 export const namingConfig = z.strictObject({
   metricService: rules(
     [
       'service_name',
+      'exported_service',
       'service',
       'app',
       'app_kubernetes_io_name',
+      'application',
       'k8s_deployment_name',
+      'k8s_statefulset_name',
+      'k8s_daemonset_name',
+      { from: 'exported_pod', take: 'workload' },
       { from: 'pod', take: 'workload' },
       { from: 'k8s_pod_name', take: 'workload' },
-      'container',
-      { from: 'job', take: 'last-segment' },
+      { from: 'kubernetes_pod_name', take: 'workload' },
+      { from: 'pod_name', take: 'workload' },
+      { from: 'container', take: 'container' },
+      { from: 'exported_job', take: 'job' },
+      { from: 'job', take: 'job' },
     ],
     'Labels of a metric that may name its service, first match wins. Alerts use them too.',
   ),
+  exporters: names(
+    ['kube-state-metrics', 'cadvisor', 'kubelet', 'kubernetes-nodes'],
+    'Jobs that report on others: their own `service`, `app` and `container` labels say nothing of whom a series is about. `-cadvisor` at the end counts, too.',
+  ),
+  exporterService: rules(
+    [
+      'exported_service',
+      'deployment',
+      'statefulset',
+      'daemonset',
+      'cronjob',
+      { from: 'job_name', take: 'workload' },
+      { from: 'replicaset', take: 'workload' },
+      'horizontalpodautoscaler',
+      'container_label_com_docker_compose_service',
+      { from: 'exported_pod', take: 'workload' },
+      { from: 'pod', take: 'workload' },
+      { from: 'pod_name', take: 'workload' },
+      { from: 'name', take: 'container' },
+    ],
+    'Labels that name whom a series of such an exporter is about; where none does, `metricService` is asked.',
+  ),
+  genericJobs: names(
+    [
+      'kubernetes-pods',
+      'kubernetes-pods-slow',
+      'kubernetes-service-endpoints',
+      'kubernetes-service-endpoints-slow',
+      'kubernetes-services',
+      'kubernetes-endpoints',
+      'kubernetes-ingresses',
+      'pods',
+      'services',
+      'endpoints',
+      'varlogs',
+      'containerlogs',
+      'systemd-journal',
+      'journal',
+    ],
+    'Jobs that hold many services and name none of them.',
+  ),
   metricInstance: rules(
-    ['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host'],
+    [
+      'exported_pod',
+      'pod',
+      'k8s_pod_name',
+      'kubernetes_pod_name',
+      'pod_name',
+      'exported_instance',
+      'instance',
+      'service_instance_id',
+      'hostname',
+      'host',
+    ],
     'Labels of a metric that may name the copy of the service.',
   ),
   logService: rules(
@@ -70,19 +151,27 @@ export const namingConfig = z.strictObject({
       'service',
       'app',
       'app_kubernetes_io_name',
+      'application',
       'k8s_deployment_name',
+      'k8s_statefulset_name',
+      'k8s_daemonset_name',
+      'compose_service',
+      { from: 'swarm_service', take: { like: '*_{}' } },
       { from: 'pod', take: 'workload' },
       { from: 'k8s_pod_name', take: 'workload' },
-      'container',
-      'container_name',
-      { from: 'job', take: 'last-segment' },
+      { from: 'kubernetes_pod_name', take: 'workload' },
+      { from: 'pod_name', take: 'workload' },
+      { from: 'container', take: 'container' },
+      { from: 'container_name', take: 'container' },
+      { from: 'unit', take: 'unit' },
       'syslog_identifier',
-      'unit',
+      { from: 'job', take: 'job' },
+      'component',
     ],
     'Labels of a Loki stream that may name the service.',
   ),
   logInstance: rules(
-    ['pod', 'k8s_pod_name', 'instance', 'service_instance_id', 'hostname', 'host', 'node_name'],
+    ['pod', 'k8s_pod_name', 'kubernetes_pod_name', 'pod_name', 'instance', 'service_instance_id', 'hostname', 'host', 'node_name'],
     'Labels of a Loki stream that may name the copy.',
   ),
   resourceService: rules(
@@ -91,17 +180,22 @@ export const namingConfig = z.strictObject({
       'k8s.deployment.name',
       'k8s.statefulset.name',
       'k8s.daemonset.name',
+      'k8s.cronjob.name',
+      { from: 'k8s.job.name', take: 'workload' },
+      { from: 'k8s.replicaset.name', take: 'workload' },
       { from: 'k8s.pod.name', take: 'workload' },
-      'container.name',
+      'faas.name',
+      { from: 'container.name', take: 'container' },
+      'k8s.container.name',
     ],
-    'OpenTelemetry resource attributes that may name the service; `unknown_service…` counts as no name.',
+    'OpenTelemetry resource attributes that may name the service; a namespace is no part of it.',
   ),
   resourceInstance: rules(
-    ['k8s.pod.name', 'service.instance.id', 'host.name'],
+    ['k8s.pod.name', 'service.instance.id', 'faas.instance', 'host.name'],
     'OpenTelemetry resource attributes that may name the copy.',
   ),
   version: rules(
-    ['service.version', 'service_version', 'version', 'app_kubernetes_io_version'],
+    ['service.version', 'service_version', 'version', 'app_kubernetes_io_version', 'container.image.tag'],
     'Labels or resource attributes that hold the version that runs.',
   ),
   peer: z
@@ -133,6 +227,7 @@ export const PAYLOAD_ENCODINGS = [
   'remote_write',
   'loki_json',
   'loki_proto',
+  'loki_stream',
   'alerts',
   'changes',
   'lines',
@@ -153,9 +248,26 @@ const sourceConfig = z.strictObject({
 })
 export type SourceConfig = z.infer<typeof sourceConfig>
 
+const grpcConfig = z.strictObject({
+  enabled: z
+    .union([z.boolean(), z.literal('auto')])
+    .default('auto')
+    .describe(
+      'Whether OTLP over gRPC is taken. `auto`: where the port is free, else a warning; with `true` a port that is taken ends the start.',
+    ),
+  host: z.string().default('').describe('Address to listen on. Empty: the one of `http.host`.'),
+  port: z.int().min(0).max(65535).default(4317).describe('4317 is where OTLP/gRPC exporters look. 0 takes a free one.'),
+})
+export type GrpcConfig = z.infer<typeof grpcConfig>
+
 export const ingestConfig = z.strictObject({
   tickMs: count(5_000, 'How often time is told to every partition.'),
   alertTimeoutMs: count(300_000, 'An alert without an end is over when it has not been repeated for this long.'),
+  webhookAlertTimeoutMs: count(
+    5 * 3_600_000,
+    'The same for alerts from an Alertmanager webhook, which repeats them after its repeat_interval only (4 h by default).',
+  ),
+  grpc: grpcConfig.prefault({}).describe('OTLP over gRPC, without TLS; senders show `http.token` there, too.'),
   limits: limitsConfig.prefault({}).describe('What is taken in at most.'),
   naming: namingConfig.prefault({}).describe('How services, instances and peers are named.'),
   sources: z

@@ -18,6 +18,10 @@ export class Tally {
     this.total += count
   }
 
+  has(reason: string): boolean {
+    return this.#counts.has(reason)
+  }
+
   entries(): IterableIterator<[reason: string, count: number]> {
     return this.#counts.entries()
   }
@@ -32,6 +36,8 @@ export interface DecodeContext {
   readonly receivedMs: number
   /** How long an alert without an end lasts after it was last heard of. */
   readonly alertTimeoutMs: number
+  /** The same for one that an Alertmanager's webhook told of: it repeats itself only after hours. */
+  readonly webhookAlertTimeoutMs: number
   readonly limits: Limits
   readonly naming: Naming
   readonly series: SeriesRegistry

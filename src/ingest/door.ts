@@ -4,12 +4,17 @@
  */
 
 export interface DoorRequest {
-  /** `/api/v1/write`, `/loki/api/v1/push`, `/v1/traces`, `/v1/logs`, `/api/v2/alerts`, `/api/v1/events`. */
+  /** `/api/v1/write`, `/loki/api/v1/push`, `/v1/traces`, `/v1/metrics`, `/v1/logs`, `/api/v2/alerts`, `/api/v1/alertmanager`, `/api/v1/events`. */
   readonly path: string
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Uint8Array
   readonly receivedMs: number
+  /**
+   * True for what is read at our own pace, as from a topic: it waits there instead of flooding anybody, much of it comes at once after a
+   * pause, and what is taken is gone from there. So no budget of a service is spent on it.
+   */
+  readonly isOwnPace?: boolean
 }
 
 export interface DoorResponse {

@@ -4,25 +4,29 @@
  * flight is bounded. Rows go out grouped by partition, spans twice: by service, and as links by trace.
  */
 import type { Counter } from 'prom-client'
-import { encodeBatch } from '../codec.ts'
+import { encodeBatch, fitsRecord } from '../codec.ts'
 import { DecodeError, messageOf } from '../errors.ts'
 import type { Happening, Telemetry } from '../telemetry.ts'
 import type { Topics } from '../transport/topics.ts'
 import type { OutRecord, Transport } from '../transport/transport.ts'
+import type { ActiveAlerts } from './active-alerts.ts'
 import type { IngestConfig } from './config.ts'
 import { Tally } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
 import type { Door, DoorRequest, DoorResponse } from './door.ts'
 import { textResponse } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
-import { alertsEndpoint, changesEndpoint } from './event-endpoints.ts'
-import { lokiEndpoint, remoteWriteEndpoint } from './metric-log-endpoints.ts'
+import { EVENT_ENDPOINTS } from './event-endpoints.ts'
+import { LOKI_ENDPOINTS } from './loki-endpoint.ts'
 import { Naming } from './naming.ts'
-import { otlpLogsEndpoint, otlpTracesEndpoint } from './otlp-endpoints.ts'
+import { otlpLogsEndpoint, otlpMetricsEndpoint, otlpTracesEndpoint } from './otlp-endpoints.ts'
+import { REMOTE_WRITE_ENDPOINTS } from './remote-write-endpoint.ts'
 import { SeriesRegistry } from './series-registry.ts'
+import { ServiceBudgets, giveBack } from './service-budget.ts'
 import { ServiceRegistry } from './service-registry.ts'
 import { halves, rowsOf, splitByPartition } from './split.ts'
 import type { RowBatch } from './split.ts'
+import { zipkinEndpoint } from './zipkin-endpoint.ts'
 
 export interface DoorsOptions {
   readonly transport: Transport
@@ -32,6 +36,8 @@ export interface DoorsOptions {
   readonly config: IngestConfig
   readonly telemetry: Telemetry
   readonly clock: () => number
+  /** Told of every alert that was taken. */
+  readonly alerts?: ActiveAlerts
 }
 
 export function createDoors(options: DoorsOptions): Door {
@@ -40,10 +46,15 @@ export function createDoors(options: DoorsOptions): Door {
 
 /** Every door there is, by path. */
 export const ENDPOINTS: ReadonlyMap<string, Endpoint> = new Map(
-  [remoteWriteEndpoint, lokiEndpoint, otlpTracesEndpoint, otlpLogsEndpoint, alertsEndpoint, changesEndpoint].map((endpoint) => [
-    endpoint.path,
-    endpoint,
-  ]),
+  [
+    ...REMOTE_WRITE_ENDPOINTS,
+    ...LOKI_ENDPOINTS,
+    otlpTracesEndpoint,
+    otlpMetricsEndpoint,
+    otlpLogsEndpoint,
+    zipkinEndpoint,
+    ...EVENT_ENDPOINTS,
+  ].map((endpoint) => [endpoint.path, endpoint]),
 )
 
 const FORGET_EVERY_MS = 300_000
@@ -53,6 +64,7 @@ class Doors implements Door {
   readonly #naming: Naming
   readonly #series: SeriesRegistry
   readonly #services: ServiceRegistry
+  readonly #budgets: ServiceBudgets
   readonly #requests: Counter<'door' | 'status'>
   readonly #bytes: Counter<'door'>
   readonly #rows: Counter<'door'>
@@ -69,6 +81,7 @@ class Doors implements Door {
     this.#naming = new Naming(config.naming, config.limits.maxNameChars)
     this.#series = new SeriesRegistry(config.limits)
     this.#services = new ServiceRegistry(config.limits)
+    this.#budgets = new ServiceBudgets(config.limits)
     this.#requests = telemetry.counter('door_requests_total', 'Requests by door and answer', ['door', 'status'])
     this.#bytes = telemetry.counter('door_body_bytes_total', 'Bytes of request bodies as they came', ['door'])
     this.#rows = telemetry.counter('door_rows_total', 'Samples, lines, spans and events taken in', ['door'])
@@ -127,6 +140,7 @@ class Doors implements Door {
     const context: DecodeContext = {
       receivedMs: request.receivedMs,
       alertTimeoutMs: this.#options.config.alertTimeoutMs,
+      webhookAlertTimeoutMs: this.#options.config.webhookAlertTimeoutMs,
       limits,
       naming: this.#naming,
       series: this.#series,
@@ -134,15 +148,17 @@ class Doors implements Door {
       rejected: new Tally(),
       skipped: new Tally(),
     }
-    let batch: RowBatch
+    let decoded: RowBatch
     try {
-      batch = endpoint.decode(request, context)
+      decoded = endpoint.decode(request, context)
     } catch (error) {
       if (error instanceof DecodeError) return this.#refuse(endpoint, request, error)
       // A hole in a decoder: the body will not get better by being sent again, so it must not block its sender.
       this.#decoderFailed({ door }, { error: messageOf(error) })
       return this.#refuse(endpoint, request, new DecodeError('decoder-failed', 'the body cannot be read', { cause: error }))
     }
+    const { batch, spent } =
+      request.isOwnPace === true ? { batch: decoded, spent: [] } : this.#budgets.admit(decoded, request.receivedMs, context.rejected)
     for (const [reason, count] of context.rejected.entries()) this.#rejected.inc({ door, reason }, count)
     for (const [reason, count] of context.skipped.entries()) this.#skipped.inc({ door, reason }, count)
     const records = this.#recordsOf(batch)
@@ -154,12 +170,14 @@ class Doors implements Door {
       if (records.length > 0)
         await this.#options.transport.publish(this.#options.topics.telemetry, records, AbortSignal.timeout(limits.maxHandleMs))
     } catch (error) {
+      giveBack(spent)
       this.#publishFailed({ door }, { error: messageOf(error) })
       return endpoint.unavailable(request, 'failure')
     } finally {
       this.#inFlightBytes -= bytes
     }
     this.#rows.inc({ door }, rowsOf(batch))
+    if (batch.kind === 'events') this.#options.alerts?.note(batch, request.receivedMs)
     return endpoint.accepted(request, context, batch)
   }
 
@@ -180,8 +198,8 @@ class Doors implements Door {
 
 /** One record, or several where one would be larger than the carrier takes. A single row is never cut. */
 function encodeInto(records: OutRecord[], partition: number, part: RowBatch, maxRecordBytes: number): void {
-  const value = encodeBatch(part)
-  const cut = value.length > maxRecordBytes ? halves(part) : undefined
-  if (cut === undefined) records.push({ partition, value })
+  const value = fitsRecord(part) ? encodeBatch(part) : undefined
+  const cut = value === undefined || value.length > maxRecordBytes ? halves(part) : undefined
+  if (cut === undefined) records.push({ partition, value: value ?? encodeBatch(part) })
   else for (const half of cut) encodeInto(records, partition, half, maxRecordBytes)
 }

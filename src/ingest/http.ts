@@ -6,11 +6,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, RawServerDefault } from 'fastify'
 import { DecodeError } from '../errors.ts'
-import { sameSecret } from '../secret.ts'
+import { authorized } from './bearer.ts'
+import type { ActiveAlerts } from './active-alerts.ts'
 import type { Limits } from './config.ts'
 import type { Door, DoorRequest, DoorResponse } from './door.ts'
 import { ENDPOINTS } from './doors.ts'
-import { textResponse } from './endpoint.ts'
+import { jsonResponse, textResponse } from './endpoint.ts'
 
 export interface DoorRoutesOptions {
   /** `maxInFlightBytes` bounds all bodies that are being received or handled at the same time. */
@@ -20,6 +21,8 @@ export interface DoorRoutesOptions {
   readonly token?: string
   /** Shown by `GET /api/v2/status`. */
   readonly version?: string
+  /** Shown by `GET /api/v2/alerts`. */
+  readonly alerts?: ActiveAlerts
 }
 
 /** What is read and thrown away of a body that is too large, so that its sender finishes writing and reads the answer. */
@@ -79,6 +82,9 @@ export function registerDoors<L extends FastifyBaseLogger>(
       })
     }
 
+    // What clients of Loki probe: https://grafana.com/docs/loki/latest/reference/loki-http-api/#check-whether-loki-is-ready
+    scope.get('/ready', async (_request, reply) => reply.type('text/plain; charset=utf-8').send('ready\n'))
+
     // Prometheus does not ask for it; amtool and people do.
     scope.get('/api/v2/status', async () => ({
       cluster: { status: 'disabled', peers: [] },
@@ -86,6 +92,17 @@ export function registerDoors<L extends FastifyBaseLogger>(
       config: { original: '' },
       uptime: new Date(startedMs).toISOString(),
     }))
+
+    const { alerts } = options
+    if (alerts !== undefined) {
+      scope.get<{ Querystring: { active?: string; filter?: string | string[] } }>('/api/v2/alerts', (request, reply) => {
+        const { active, filter = [] } = request.query
+        const listed = alerts.list(Array.isArray(filter) ? filter : [filter], options.clock())
+        if (typeof listed === 'string') return send(reply, jsonResponse(400, listed))
+        // None of them is silenced, inhibited or unprocessed.
+        return send(reply, jsonResponse(200, active === 'false' ? [] : listed))
+      })
+    }
   })
 }
 
@@ -144,9 +161,4 @@ function send(reply: FastifyReply, response: DoorResponse): FastifyReply {
   if (response.status === 413) void reply.header('connection', 'close')
   void reply.code(response.status).headers({ ...response.headers })
   return reply.send(typeof response.body === 'string' ? response.body : Buffer.from(response.body))
-}
-
-function authorized(header: string | undefined, token: string): boolean {
-  const given = /^Bearer +(\S+)\s*$/i.exec(header ?? '')?.[1]
-  return given !== undefined && sameSecret(given, token)
 }

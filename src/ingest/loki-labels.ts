@@ -17,6 +17,7 @@ const SIMPLE: Readonly<Record<string, string>> = {
   '"': '"',
 }
 
+/** Of more than `maxLabels` one more is kept, so that there being too many is seen. */
 export function parseLokiLabels(text: string, maxLabels: number): [name: string, value: string][] {
   const labels: [string, string][] = []
   let at = skipSpace(text, 0)
@@ -30,8 +31,7 @@ export function parseLokiLabels(text: string, maxLabels: number): [name: string,
     at = skipSpace(text, at + 1)
     const end = endOfString(text, at)
     const quoted = text.slice(at + 1, end)
-    if (labels.length >= maxLabels) throw new DecodeError('too-many-labels', `a stream has more than ${maxLabels} labels`)
-    labels.push([name, text[at] === '"' && quoted.includes('\\') ? unquote(quoted) : quoted])
+    if (labels.length <= maxLabels) labels.push([name, text[at] === '"' && quoted.includes('\\') ? unquote(quoted) : quoted])
     at = skipSpace(text, end + 1)
     if (text[at] === ',') at = skipSpace(text, at + 1)
     else if (text[at] !== '}') throw notLabels(at)

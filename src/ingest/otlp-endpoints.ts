@@ -1,5 +1,5 @@
 /**
- * The doors of OTLP/HTTP: traces and logs, protobuf and JSON, answered in the type of the request. Errors are google.rpc.Status; of the
+ * The doors of OTLP/HTTP: traces, metrics and logs, protobuf and JSON, answered in the type of the request. Errors are google.rpc.Status; of the
  * 5xx only 502–504 are retried by senders, so a fault of ours is 503. https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
  */
 import { DecodeError } from '../errors.ts'
@@ -8,8 +8,11 @@ import type { DoorRequest, DoorResponse } from './door.ts'
 import { RETRY_AFTER_S, jsonResponse, statusOf, withBody } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
 import { decodeOtlpLogs, decodeOtlpLogsJson } from './otlp-logs.ts'
+import { decodeOtlpMetrics } from './otlp-metrics.ts'
+import { decodeOtlpMetricsJson } from './otlp-metrics-json.ts'
 import { decodeOtlpTraces, decodeOtlpTracesJson } from './otlp-traces.ts'
-import { contentEncodingOf, parseMediaType, unzip } from './request-body.ts'
+import { field, varint } from './protobuf-writer.ts'
+import { parseMediaType, unpacked } from './request-body.ts'
 import type { RowBatch } from './split.ts'
 
 interface Signal {
@@ -27,6 +30,14 @@ export const otlpTracesEndpoint = otlpEndpoint({
   rejectedField: 'rejectedSpans',
   protobuf: decodeOtlpTraces,
   json: decodeOtlpTracesJson,
+})
+
+export const otlpMetricsEndpoint = otlpEndpoint({
+  name: 'otlp-metrics',
+  path: '/v1/metrics',
+  rejectedField: 'rejectedDataPoints',
+  protobuf: decodeOtlpMetrics,
+  json: decodeOtlpMetricsJson,
 })
 
 export const otlpLogsEndpoint = otlpEndpoint({
@@ -58,9 +69,7 @@ function otlpEndpoint(signal: Signal): Endpoint {
         return jsonResponse(200, total === 0 ? {} : { partialSuccess: { [signal.rejectedField]: String(total), errorMessage: message } })
       return protobufResponse(
         200,
-        total === 0
-          ? Buffer.alloc(0)
-          : lengthDelimited(1, Buffer.concat([Buffer.of(0x08), varint(total), lengthDelimited(2, Buffer.from(message))])),
+        total === 0 ? Buffer.alloc(0) : field(1, Buffer.concat([Buffer.of(0x08), varint(total), field(2, Buffer.from(message))])),
       )
     },
 
@@ -82,10 +91,7 @@ function bodyOf(request: DoorRequest, maxBytes: number): Uint8Array {
   if (type !== 'application/x-protobuf' && type !== 'application/json') {
     throw new DecodeError('unsupported', 'Content-Type must be application/x-protobuf or application/json')
   }
-  const encoding = contentEncodingOf(request)
-  if (encoding === 'unsupported' || encoding === 'snappy')
-    throw new DecodeError('unsupported', 'Content-Encoding must be gzip, deflate or none')
-  return unzip(request.body, encoding, maxBytes)
+  return unpacked(request, maxBytes)
 }
 
 function isJson(request: DoorRequest): boolean {
@@ -100,20 +106,9 @@ function statusResponse(
   headers: Readonly<Record<string, string>> = {},
 ): DoorResponse {
   if (isJson(request)) return jsonResponse(status, { code, message }, headers)
-  return protobufResponse(status, Buffer.concat([Buffer.of(0x08, code), lengthDelimited(2, Buffer.from(message))]), headers)
+  return protobufResponse(status, Buffer.concat([Buffer.of(0x08, code), field(2, Buffer.from(message))]), headers)
 }
 
 function protobufResponse(status: number, body: Uint8Array, headers: Readonly<Record<string, string>> = {}): DoorResponse {
   return { status, headers: { 'content-type': 'application/x-protobuf', ...headers }, body }
-}
-
-function lengthDelimited(field: number, bytes: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.of(field * 8 + 2), varint(bytes.length), bytes])
-}
-
-function varint(value: number): Buffer {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128)
-  return Buffer.from([...bytes, rest])
 }

@@ -6,7 +6,7 @@ import { DecodeError } from '../errors.ts'
 import type { Source } from '../model.ts'
 import type { DecodeContext } from './decode-context.ts'
 import { parseJson } from './json-body.ts'
-import { sourceOf } from './otlp-protobuf.ts'
+import { sourceOf, textOfBytes } from './otlp-protobuf.ts'
 import type { Attributes } from './otlp-protobuf.ts'
 
 const MAX_DEPTH = 64
@@ -59,8 +59,12 @@ export function jsonAnyValue(value: unknown, depth = 0): unknown {
   const pairs = get(value, 'kvlistValue')
   if (isObject(pairs))
     return new Map(objects(pairs, 'values').map((pair) => [text(pair, 'key'), jsonAnyValue(get(pair, 'value'), depth + 1)]))
+  const bytes = get(value, 'bytesValue')
+  if (typeof bytes === 'string') return textOfBytes(Buffer.from(bytes, 'base64'), bytes.length)
   const flag = get(value, 'boolValue')
-  return typeof flag === 'boolean' ? flag : scalarText(value)
+  if (typeof flag === 'boolean') return flag
+  const number = get(value, 'intValue') ?? get(value, 'doubleValue')
+  return number === undefined || number === null ? scalarText(value) : Number(number)
 }
 
 export function text(parent: JsonObject, field: string): string {
@@ -70,12 +74,7 @@ export function text(parent: JsonObject, field: string): string {
   return value
 }
 
-/** An id as lower-case hex, '' when there is none; anything else makes it unusable, which the caller sees by its length. */
-export function hexId(parent: JsonObject, field: string): string {
-  const value = text(parent, field)
-  return /^[0-9a-fA-F]{0,32}$/.test(value) ? value.toLowerCase() : '?'
-}
-
+/** Enums, too: their names are not allowed in OTLP. */
 export function integer(parent: JsonObject, field: string): number {
   const value = get(parent, field)
   if (value === undefined || value === null) return 0

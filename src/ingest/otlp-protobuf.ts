@@ -1,7 +1,8 @@
 /**
- * What OTLP's traces and logs share in protobuf: attributes, values, resources, 64-bit nanoseconds.
+ * What OTLP's signals share in protobuf: attributes, values, resources, 64-bit nanoseconds.
  * https://github.com/open-telemetry/opentelemetry-proto (common/v1/common.proto, resource/v1/resource.proto)
  */
+import { isUtf8 } from 'node:buffer'
 import type { DecodeContext } from './decode-context.ts'
 import type { Source } from '../model.ts'
 import type { ProtobufReader } from './protobuf-reader.ts'
@@ -75,7 +76,7 @@ export function sourceOf(attributes: Attributes, context: DecodeContext): Source
 }
 
 /** One KeyValue, length first. Values that are no scalars are left out, later ones of the same name win. */
-function readAttribute(reader: ProtobufReader, attributes: Attributes, maxBytes: number): void {
+export function readAttribute(reader: ProtobufReader, attributes: Attributes, maxBytes: number): void {
   const outer = reader.enter()
   let name = ''
   let value = ''
@@ -88,52 +89,8 @@ function readAttribute(reader: ProtobufReader, attributes: Attributes, maxBytes:
   attributes.set(name, value)
 }
 
-/** One KeyValue, length first, kept only when its name is wanted: most are not even decoded. */
-export function readWantedAttribute(reader: ProtobufReader, wanted: WantedNames, attributes: Attributes, maxBytes: number): void {
-  const outer = reader.enter()
-  let nameAt = 0
-  let nameBytes = 0
-  let valueAt = -1
-  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === 0x0a) {
-      nameBytes = reader.uint32()
-      nameAt = reader.take(nameBytes)
-    } else {
-      if (tag === 0x12) valueAt = reader.at
-      reader.skip(tag)
-    }
-  }
-  if (valueAt >= 0 && wanted.hasLength(nameBytes)) {
-    const name = reader.bytes.toString('latin1', nameAt, nameAt + nameBytes)
-    if (wanted.has(name)) {
-      reader.at = valueAt
-      attributes.set(name, readScalar(reader, maxBytes))
-    }
-  }
-  reader.leave(outer)
-}
-
-/** Names of attributes, told apart by their length first. */
-export class WantedNames {
-  readonly #names: ReadonlySet<string>
-  readonly #lengths: ReadonlySet<number>
-
-  constructor(names: readonly string[]) {
-    this.#names = new Set(names)
-    this.#lengths = new Set(names.map((name) => Buffer.byteLength(name)))
-  }
-
-  hasLength(byteCount: number): boolean {
-    return this.#lengths.has(byteCount)
-  }
-
-  has(name: string): boolean {
-    return this.#names.has(name)
-  }
-}
-
 /** An AnyValue, length first, as text when it is a string, boolean or number; else ''. */
-function readScalar(reader: ProtobufReader, maxBytes: number): string {
+export function readScalar(reader: ProtobufReader, maxBytes: number): string {
   const outer = reader.enter()
   let value = ''
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
@@ -160,10 +117,19 @@ export function readAnyValue(reader: ProtobufReader, maxBytes: number): unknown 
     else if (tag === 0x18) value = reader.int64()
     else if (tag === 0x21) value = reader.double()
     else if (tag === 0x2a || tag === 0x32) value = readValues(reader, tag === 0x32, maxBytes)
-    else reader.skip(tag)
+    else if (tag === 0x3a) {
+      const length = reader.uint32()
+      const from = reader.take(length)
+      value = textOfBytes(reader.bytes.subarray(from, from + length), maxBytes)
+    } else reader.skip(tag)
   }
   reader.leave(outer)
   return value
+}
+
+/** Bytes are a line that was not decoded (a file log receiver without an encoding sends those); what is no UTF-8 comes out as base64. */
+export function textOfBytes(bytes: Buffer, maxBytes: number): string {
+  return bytes.toString(isUtf8(bytes) ? 'utf8' : 'base64', 0, Math.min(bytes.length, maxBytes))
 }
 
 /** An ArrayValue as an array, a KeyValueList as a Map. */

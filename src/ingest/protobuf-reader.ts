@@ -139,7 +139,7 @@ export class ProtobufReader {
   }
 }
 
-function truncated(): DecodeError {
+export function truncated(): DecodeError {
   return new DecodeError('truncated', 'the protobuf message ends in the middle of a field')
 }
 

@@ -1,14 +1,14 @@
 /**
- * Prometheus remote write 1.0, decompressed, into a metric batch. Exemplars, native histograms and metadata are counted and left out.
- * Identity does not depend on the order of labels, and fields may come in any order. A stale marker is told from an ordinary NaN by
- * its eight bytes. Spec: https://prometheus.io/docs/specs/prw/remote_write_spec/
+ * Prometheus remote write 1.0, decompressed, into a metric batch. Identity does not depend on the order of labels, and fields may come in
+ * any order. Metadata, which comes in requests of its own, is kept to say what a series is. Spec: https://prometheus.io/docs/specs/prw/remote_write_spec/
  */
-import type { MetricBatch } from '../model.ts'
 import { MetricColumns } from './columns.ts'
-import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
+import { typeOfMetadata } from './family-types.ts'
 import { admitSeries, labelFault } from './metric-series.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
+import { RemoteWriteSeries } from './remote-write-series.ts'
+import type { RemoteWriteBatch } from './remote-write-series.ts'
 import type { SeriesEntry } from './series-registry.ts'
 
 const TIME_SERIES = 0x0a
@@ -18,33 +18,31 @@ const SAMPLE = 0x12
 const EXEMPLAR = 0x1a
 const HISTOGRAM = 0x22
 
-let requests = 0
+const MAX_FAMILY_BYTES = 2048
 
-export function decodeRemoteWrite(body: Uint8Array, context: DecodeContext): MetricBatch {
+export function decodeRemoteWrite(body: Uint8Array, context: DecodeContext): RemoteWriteBatch {
   const reader = new ProtobufReader(body)
-  const columns = new MetricColumns(context)
-  const request = ++requests
+  const series = new RemoteWriteSeries(reader, new MetricColumns(context), context)
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === TIME_SERIES) {
       const outer = reader.enter()
-      readTimeSeries(reader, columns, request, context)
+      readTimeSeries(reader, series, context)
       reader.leave(outer)
-    } else {
-      if (tag === METADATA) context.skipped.add('metadata')
-      reader.skip(tag)
-    }
+    } else if (tag === METADATA) readMetadata(reader, context)
+    else reader.skip(tag)
   }
-  return columns.finish()
+  return series.finish()
 }
 
-function readTimeSeries(reader: ProtobufReader, columns: MetricColumns, request: number, context: DecodeContext): void {
+function readTimeSeries(reader: ProtobufReader, series: RemoteWriteSeries, context: DecodeContext): void {
   const start = reader.at
-  const firstRow = columns.rows
-  let labelsEnd = start
   let scattered = false
-  let samples = 0
-  let others = 0
-  let tagAt = start
+  series.begin()
+  const known = context.series.expected(reader.view, start, reader.end)
+  if (known !== undefined) reader.at = start + known.byteCount
+  const knownEnd = reader.at
+  let labelsEnd = knownEnd
+  let tagAt = knownEnd
   for (let tag = reader.next(); tag !== 0; tagAt = reader.at, tag = reader.next()) {
     switch (tag) {
       case LABEL:
@@ -54,60 +52,46 @@ function readTimeSeries(reader: ProtobufReader, columns: MetricColumns, request:
         if (!scattered) labelsEnd = reader.at
         break
       case SAMPLE:
-        samples++
-        readSample(reader, columns, context)
+        series.readSample()
         break
       case EXEMPLAR:
-        others++
-        context.skipped.add('exemplar')
+        series.exemplars++
         reader.skip(tag)
         break
       case HISTOGRAM:
-        others++
-        context.skipped.add('native-histogram')
+        series.histograms++
         reader.skip(tag)
         break
       default:
         reader.skip(tag)
     }
   }
-  if (samples === 0) {
-    if (others === 0) context.rejected.add('empty-series')
+  if (series.samples + series.histograms === 0) {
+    // Exemplars come without their samples, too: senders read them from a log of their own.
+    if (series.exemplars === 0) context.rejected.add('empty-series')
+    else series.takeExemplars()
     return
   }
-  if (columns.rows === firstRow) return
-  const entry = scattered ? readSeries(reader, start, reader.end, context) : findSeries(reader, start, labelsEnd, context)
-  if (typeof entry === 'string') {
-    context.rejected.add(entry, columns.rows - firstRow)
-    columns.rows = firstRow
-    return
-  }
-  if (entry.request !== request) {
-    entry.request = request
-    entry.seenMs = context.receivedMs
-    entry.index = columns.series.push(entry.series) - 1
-  }
-  columns.assign(firstRow, entry.index)
+  const entry = scattered
+    ? readSeries(reader, start, reader.end, context)
+    : known !== undefined && labelsEnd === knownEnd
+      ? known.entry
+      : findSeries(reader, start, labelsEnd, context)
+  if (typeof entry === 'string') series.reject(entry)
+  else series.take(entry, labelsEnd, HISTOGRAM)
 }
 
-function readSample(reader: ProtobufReader, columns: MetricColumns, context: DecodeContext): void {
+function readMetadata(reader: ProtobufReader, context: DecodeContext): void {
   const outer = reader.enter()
-  let value = 0
-  let stale = false
-  let timeMs = 0
+  let type = 0
+  let family = ''
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === 0x09) {
-      const at = reader.take(8)
-      // The bytes, not the number: arithmetic and plain arrays do not keep the payload of a NaN.
-      stale = reader.view.getUint32(at, true) === 2 && reader.view.getUint32(at + 4, true) === 0x7ff00000
-      value = reader.view.getFloat64(at, true)
-    } else if (tag === 0x10) timeMs = reader.int64()
+    if (tag === 0x08) type = reader.uint32()
+    else if (tag === 0x12) family = reader.text(MAX_FAMILY_BYTES)
     else reader.skip(tag)
   }
   reader.leave(outer)
-  const fault = timeFault(timeMs, context)
-  if (fault !== '') context.rejected.add(fault)
-  else columns.push(timeMs, stale ? NaN : value, stale)
+  if (!context.series.families.learn(family, typeOfMetadata(type))) context.skipped.add('metadata')
 }
 
 function findSeries(reader: ProtobufReader, start: number, end: number, context: DecodeContext): SeriesEntry | string {

@@ -6,6 +6,7 @@ import { gunzipSync, inflateRawSync, inflateSync } from 'node:zlib'
 import { DecodeError, messageOf } from '../errors.ts'
 import type { DoorRequest } from './door.ts'
 import { SnappyBlocks } from './snappy-block.ts'
+import { unzstd } from './zstd.ts'
 
 export interface MediaType {
   /** Lower case, `application/json`. */
@@ -65,6 +66,15 @@ export function unzip(body: Uint8Array, encoding: ContentEncoding, maxBytes: num
   // HTTP says zlib, Go's `flate` sends the bare stream: the zlib header has a check.
   const zlib = body.length > 1 && (body[0]! & 0x0f) === 8 && (body[0]! * 256 + body[1]!) % 31 === 0
   return inflated(() => (zlib ? inflateSync : inflateRawSync)(body, { maxOutputLength: maxBytes }), maxBytes)
+}
+
+/** For doors that take zstd as well. Those of remote write and Loki refuse it, as the real ones do: vmagent then turns to snappy. */
+export function unpacked(request: DoorRequest, maxBytes: number): Uint8Array {
+  if ((request.headers['content-encoding'] ?? '').trim().toLowerCase() === 'zstd') return unzstd(request.body, maxBytes)
+  const encoding = contentEncodingOf(request)
+  if (encoding === 'unsupported' || encoding === 'snappy')
+    throw new DecodeError('unsupported', 'Content-Encoding must be gzip, zstd, deflate or identity')
+  return unzip(request.body, encoding, maxBytes)
 }
 
 function inflated(inflate: () => Uint8Array, maxBytes: number): Uint8Array {

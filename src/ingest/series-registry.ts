@@ -3,23 +3,49 @@
  * are, in all and per service. Senders repeat themselves: first the series that followed this one last time is compared, then the hash of
  * the bytes is looked up (and the bytes verified), and only then are labels decoded.
  */
-import type { Series } from '../model.ts'
+import type { Series, SeriesType } from '../model.ts'
 import type { Limits } from './config.ts'
+import { hashOf, matches, wordsOf } from './bytes-hash.ts'
+import { FamilyTypes } from './family-types.ts'
+import { SymbolRegistry } from './symbol-registry.ts'
 
 export interface SeriesEntry {
-  readonly series: Series
+  /** Replaced by another object when its type becomes known, never changed: others keep what they found out about it. */
+  series: Series
   seenMs: number
-  /** The request that used it last, and its index in that request's batch. */
-  request: number
+  /** The batch that used it last, and its index there. */
+  batch: number
   index: number
   variants: number
+  /** Of `FamilyTypes`, when the type of the series was looked up last. */
+  typesVersion: number
+  /** What the histograms of this label set are written as; they are series of their own. */
+  pieces: HistogramPieces | undefined
+  /** `_gcount` and `_gsum` of histograms that say what is there now. */
+  gauges: readonly [count: SeriesEntry, sum: SeriesEntry] | undefined
+}
+
+/** The series that stand for the histograms of one label set, found once and used with every sample. */
+export interface HistogramPieces {
+  readonly count: SeriesEntry
+  readonly sum: SeriesEntry
+  readonly all: SeriesEntry
+  /** Ascending, one entry each. */
+  bounds: Float64Array
+  buckets: SeriesEntry[]
+  /** The latest sample, and how many it counted. */
+  timeMs: number
+  total: number
+}
+
+export interface KnownLabels {
+  readonly entry: SeriesEntry
+  readonly byteCount: number
 }
 
 /** One byte sequence that stands for a series; a sender may write the same labels in several orders. */
-interface Variant {
-  readonly entry: SeriesEntry
+interface Variant extends KnownLabels {
   readonly hash: number
-  readonly byteCount: number
   readonly words: Uint32Array
   next: Variant | undefined
   forgotten: boolean
@@ -30,14 +56,19 @@ const MAX_VARIANTS = 4
 const MAX_COLLISIONS = 4
 
 export class SeriesRegistry {
+  /** What metadata said about families of metrics. */
+  readonly families = new FamilyTypes()
+  /** Names and values of labels that come by reference. */
+  readonly symbols: SymbolRegistry
   readonly #limits: Limits
   readonly #byKey = new Map<string, SeriesEntry>()
   readonly #byHash = new Map<number, Variant[]>()
   readonly #perService = new Map<string, number>()
   #last: Variant | undefined
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, maxSymbols?: number) {
     this.#limits = limits
+    this.symbols = new SymbolRegistry(() => this.#forgetVariants(), maxSymbols)
   }
 
   get size(): number {
@@ -46,6 +77,15 @@ export class SeriesRegistry {
 
   hasService(service: string): boolean {
     return this.#perService.has(service)
+  }
+
+  /** The label block that came next last time, if it begins here: it need not be gone through label by label. More labels may follow it. */
+  expected(view: DataView, start: number, end: number): KnownLabels | undefined {
+    const expected = this.#last?.next
+    if (expected === undefined || expected.forgotten || expected.byteCount > end - start) return undefined
+    if (!matches(expected, view, start, start + expected.byteCount)) return undefined
+    this.#last = expected
+    return expected
   }
 
   /** The series whose label block is these bytes, if it is known. */
@@ -73,10 +113,31 @@ export class SeriesRegistry {
     if (this.#byKey.size >= this.#limits.maxSeries) return 'series-limit'
     const siblings = this.#perService.get(series.service) ?? 0
     if (siblings >= this.#limits.maxSeriesPerService) return 'service-series-limit'
-    const entry: SeriesEntry = { series, seenMs: nowMs, request: -1, index: 0, variants: 0 }
+    const entry: SeriesEntry = {
+      series,
+      seenMs: nowMs,
+      batch: -1,
+      index: 0,
+      variants: 0,
+      typesVersion: -1,
+      pieces: undefined,
+      gauges: undefined,
+    }
     this.#byKey.set(series.key, entry)
     this.#perService.set(series.service, siblings + 1)
     return entry
+  }
+
+  /** To be called once per batch that has rows of it. */
+  use(entry: SeriesEntry, nowMs: number): void {
+    entry.seenMs = nowMs
+    if (entry.typesVersion === this.families.version) return
+    entry.typesVersion = this.families.version
+    if (entry.series.type === 'unknown') this.setType(entry, this.families.typeOf(entry.series.name))
+  }
+
+  setType(entry: SeriesEntry, type: SeriesType): void {
+    if (entry.series.type !== type) entry.series = { ...entry.series, type }
   }
 
   /** Next time these bytes mean this series. */
@@ -112,39 +173,11 @@ export class SeriesRegistry {
     }
     this.#last = undefined
   }
-}
 
-function tailWord(view: DataView, at: number, end: number): number {
-  let word = 0
-  for (let shift = 0; at < end; at++, shift += 8) word |= view.getUint8(at) << shift
-  return word >>> 0
-}
-
-function wordsOf(view: DataView, start: number, end: number): Uint32Array {
-  const words = new Uint32Array((end - start + 3) >>> 2)
-  let at = start
-  let i = 0
-  for (; at + 4 <= end; at += 4) words[i++] = view.getUint32(at, true)
-  if (at < end) words[i] = tailWord(view, at, end)
-  return words
-}
-
-function matches(variant: Variant, view: DataView, start: number, end: number): boolean {
-  if (variant.byteCount !== end - start) return false
-  const words = variant.words
-  let at = start
-  let i = 0
-  for (; at + 4 <= end; at += 4) if (view.getUint32(at, true) !== words[i++]) return false
-  return at >= end || tailWord(view, at, end) === words[i]
-}
-
-function hashOf(view: DataView, start: number, end: number): number {
-  let hash = 0x811c9dc5 ^ (end - start)
-  let at = start
-  for (; at + 4 <= end; at += 4) {
-    hash = Math.imul(hash ^ view.getUint32(at, true), 0x9e3779b1)
-    hash ^= hash >>> 15
+  #forgetVariants(): void {
+    for (const variants of this.#byHash.values()) for (const variant of variants) variant.forgotten = true
+    this.#byHash.clear()
+    for (const entry of this.#byKey.values()) entry.variants = 0
+    this.#last = undefined
   }
-  if (at < end) hash = Math.imul(hash ^ tailWord(view, at, end), 0x9e3779b1)
-  return (hash ^ (hash >>> 13)) >>> 0
 }

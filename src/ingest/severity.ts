@@ -54,16 +54,78 @@ function severityOfNumber(level: number): number {
   return [1, 5, 9, 13, 17, 21][Math.min(5, Math.floor(level / 10) - 1)]!
 }
 
-const UPPER = /\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|FATAL|PANIC|SEVERE|ALERT|EMERG)\b/
-const BRACKETED = /[[(<](trace|debug|info|notice|warn|warning|error|err|critical|crit|fatal|panic|alert|emerg)[\])>]/i
+/** Syslog's 0 (emergency) to 7 (debug), as in GELF and journald: https://www.rfc-editor.org/rfc/rfc5424#section-6.2.1 */
+export function severityOfSyslog(level: number): number {
+  return [22, 19, 18, 17, 13, 10, 9, 5][level] ?? 0
+}
+
+/** A severity number of OpenTelemetry as it is; 0 when it is none. */
+export function severityOfOtel(level: number): number {
+  return level >= 1 && level <= 24 ? Math.floor(level) : 0
+}
+
+const HEAD_CHARS = 160
+/** Level words that count where they stand alone in capitals, and in any case where they stand in brackets. */
+const UPPER = wordsOf('trace debug info notice warn warning error err critical crit fatal panic severe alert emerg')
+const BRACKETED = wordsOf('trace debug info notice warn warning error err critical crit fatal panic alert emerg')
 const LEADING = /^\W*(trace|debug|info|notice|warn|warning|error|critical|fatal|panic)\b\s*[:|-]/i
 const KLOG = /^([IWEF])\d{4} \d\d:\d\d/
+const WORD = 1
+/** First letter of a level word, in capitals or not. */
+const UPPER_FIRST = 2
+const LOWER_FIRST = 4
+/** What each character may be part of. */
+const CLASS = Uint8Array.from({ length: 128 }, (_, code) => {
+  const char = String.fromCharCode(code)
+  if (!/\w/.test(char)) return 0
+  return WORD | ('TDINWECFPSA'.includes(char) ? UPPER_FIRST : 0) | ('tdinwecfpsa'.includes(char) ? LOWER_FIRST : 0)
+})
 
 /** The level word in a plain line, near its start; lower case only where it stands like a level: `no error found` is none. */
 export function severityInText(line: string): number {
-  const head = line.length > 160 ? line.slice(0, 160) : line
-  const match = KLOG.exec(head) ?? UPPER.exec(head) ?? BRACKETED.exec(head) ?? LEADING.exec(head)
-  return match === null ? 0 : severityOfLevel(match[1])
+  const end = line.length > HEAD_CHARS ? HEAD_CHARS : line.length
+  let bracketed = 0
+  for (let at = 0; at < end; at++) {
+    const code = line.charCodeAt(at)
+    const kind = code < 128 ? CLASS[code]! : 0
+    if (kind === 0) continue
+    const from = at
+    // To the end of the word.
+    do at++
+    while (at < end && isWord(line.charCodeAt(at)))
+    const length = at - from
+    if (kind === WORD || length < 3 || length > 8) continue
+    const inBrackets = bracketed === 0 && from > 0 && at < end && isOpening(line.charCodeAt(from - 1)) && isClosing(line.charCodeAt(at))
+    if (kind === (WORD | LOWER_FIRST) && !inBrackets) continue
+    const word = line.slice(from, at)
+    const severity = (kind & UPPER_FIRST) === 0 ? undefined : UPPER.get(word)
+    if (severity !== undefined) return severityOfKlog(line) || severity
+    if (inBrackets) bracketed = BRACKETED.get(word.toUpperCase()) ?? 0
+  }
+  return severityOfKlog(line) || bracketed || severityOfLevel(LEADING.exec(end === line.length ? line : line.slice(0, end))?.[1])
+}
+
+function severityOfKlog(line: string): number {
+  const first = line.charCodeAt(0)
+  // I, W, E, F: what is no klog line is told by one character.
+  if (first !== 0x49 && first !== 0x57 && first !== 0x45 && first !== 0x46) return 0
+  return severityOfLevel(KLOG.exec(line)?.[1])
+}
+
+function wordsOf(words: string): ReadonlyMap<string, number> {
+  return new Map(words.split(' ').map((word) => [word.toUpperCase(), WORDS.get(word)!]))
+}
+
+function isWord(code: number): boolean {
+  return code < 128 && CLASS[code] !== 0
+}
+
+function isOpening(code: number): boolean {
+  return code === 0x5b || code === 0x28 || code === 0x3c
+}
+
+function isClosing(code: number): boolean {
+  return code === 0x5d || code === 0x29 || code === 0x3e
 }
 
 const ALERT_SEVERITIES = new Map<string, Severity>([

@@ -9,8 +9,9 @@ import { DecodeError } from '../errors.ts'
 const MAX_EXPANSION = 22
 /** Kept between calls; larger results are allocated for the call. */
 const MAX_KEPT_BYTES = 4 * 1024 * 1024
-/** Copies go by words of four bytes and may write up to three bytes too many, which the next element overwrites. */
-const SLACK_BYTES = 4
+/** Most elements are short: 16 bytes are copied at once, and those that were too many are overwritten by the next element. */
+const STRIDE_BYTES = 16
+const SLACK_BYTES = STRIDE_BYTES
 
 export class SnappyBlocks {
   #kept = new Uint8Array(64 * 1024)
@@ -63,7 +64,12 @@ function expand(input: Uint8Array, start: number, out: Uint8Array, outEnd: numbe
         }
         length += 1
         if (length > inEnd - at || length > outEnd - to) throw corrupt('a literal is cut off')
-        if (length < 48) {
+        if (length <= STRIDE_BYTES && at + STRIDE_BYTES <= inEnd) {
+          outView.setUint32(to, inView.getUint32(at, true), true)
+          outView.setUint32(to + 4, inView.getUint32(at + 4, true), true)
+          outView.setUint32(to + 8, inView.getUint32(at + 8, true), true)
+          outView.setUint32(to + 12, inView.getUint32(at + 12, true), true)
+        } else if (length < 48) {
           let i = 0
           for (; i < length && at + i + 4 <= inEnd; i += 4) outView.setUint32(to + i, inView.getUint32(at + i, true), true)
           for (; i < length; i++) out[to + i] = input[at + i]!
@@ -93,7 +99,15 @@ function expand(input: Uint8Array, start: number, out: Uint8Array, outEnd: numbe
     if (offset === 0 || offset > to) throw corrupt('a copy reaches back before its start')
     if (length > outEnd - to) throw corrupt('it holds more bytes than it declares')
     const stop = to + length
-    if (offset >= 4) for (let i = to; i < stop; i += 4) outView.setUint32(i, outView.getUint32(i - offset, true), true)
+    if (offset >= 4) {
+      let from = to - offset
+      for (let i = to; i < stop; i += STRIDE_BYTES, from += STRIDE_BYTES) {
+        outView.setUint32(i, outView.getUint32(from, true), true)
+        outView.setUint32(i + 4, outView.getUint32(from + 4, true), true)
+        outView.setUint32(i + 8, outView.getUint32(from + 8, true), true)
+        outView.setUint32(i + 12, outView.getUint32(from + 12, true), true)
+      }
+    }
     // A copy may overlap what it writes, which is how runs are encoded: then byte by byte.
     else for (let i = to; i < stop; i++) out[i] = out[i - offset]!
     to = stop

@@ -25,6 +25,7 @@ export function requestOf(record: InRecord, source: SourceConfig, maxDecodedByte
     headers,
     body,
     receivedMs,
+    isOwnPace: true,
   })
   switch (encoding) {
     case 'otlp_proto':
@@ -37,6 +38,8 @@ export function requestOf(record: InRecord, source: SourceConfig, maxDecodedByte
       return request('/loki/api/v1/push', PROTOBUF_TYPE, unsnapped(value, maxDecodedBytes) ?? value)
     case 'loki_json':
       return request('/loki/api/v1/push', JSON_TYPE)
+    case 'loki_stream':
+      return request('/loki/api/v1/push', PROTOBUF_TYPE, pushOfStream(value))
     case 'alerts':
       return request('/api/v2/alerts', JSON_TYPE)
     case 'changes':
@@ -49,6 +52,7 @@ export function requestOf(record: InRecord, source: SourceConfig, maxDecodedByte
 function otlpPath(source: SourceConfig): string {
   if (source.signal === 'traces') return '/v1/traces'
   if (source.signal === 'logs') return '/v1/logs'
+  if (source.signal === 'metrics') return '/v1/metrics'
   throw new DecodeError('unsupported', `OTLP ${source.signal} are not read`)
 }
 
@@ -78,6 +82,7 @@ function byBytes(value: Uint8Array, source: SourceConfig, maxDecodedBytes: numbe
   if (first === 0x7b || first === 0x5b) return byJson(value, source)
   if (first === 0 && value.length > 5)
     throw new DecodeError('unsupported', 'the record is framed for a schema registry: configure its encoding at the producer')
+  if (source.signal === 'logs' && isLokiStream(value)) return 'loki_stream'
   const plain = byProtobuf(value, source)
   if (plain !== undefined) return plain
   const unpacked = unsnapped(value, maxDecodedBytes)
@@ -101,7 +106,7 @@ function byJson(value: Uint8Array, source: SourceConfig): Encoding {
   const item: unknown = Array.isArray(root) ? root[0] : root
   const has = (name: string) => typeof item === 'object' && item !== null && Object.hasOwn(item, name)
   if (has('specversion')) throw new DecodeError('unsupported', 'CloudEvents are not read')
-  if (has('resourceMetrics')) throw new DecodeError('unsupported', 'OTLP metrics are not read')
+  if (source.signal === 'metrics' && has('resourceMetrics')) return 'otlp_json'
   if (source.signal === 'traces' && has('resourceSpans')) return 'otlp_json'
   if (source.signal === 'logs') return has('resourceLogs') ? 'otlp_json' : has('streams') ? 'loki_json' : 'lines'
   if (source.signal === 'events') {
@@ -133,7 +138,7 @@ function byProtobuf(bytes: Uint8Array, source: SourceConfig): Encoding | undefin
       reader.end = outer
       break
     }
-    if (source.signal === 'metrics') return shape === 'label' ? 'remote_write' : undefined
+    if (source.signal === 'metrics') return shape === 'label' ? 'remote_write' : 'otlp_proto'
     if (source.signal === 'logs' && shape === 'selector') return 'loki_proto'
     return 'otlp_proto'
   } catch (error) {
@@ -154,6 +159,30 @@ function isLabel(reader: ProtobufReader): boolean {
     else return false
   }
   return names === 1
+}
+
+/** A stream by itself begins with its labels, a push request with a stream. */
+function isLokiStream(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0x0a) return false
+  try {
+    const reader = new ProtobufReader(bytes)
+    reader.next()
+    const labels = reader.uint32()
+    if (labels < 2 || reader.bytes[reader.take(labels)] !== 0x7b || reader.bytes[reader.at - 1] !== 0x7d) return false
+    for (let tag = reader.next(); tag !== 0; tag = reader.next()) reader.skip(tag)
+    return true
+  } catch (error) {
+    if (error instanceof DecodeError) return false
+    throw error
+  }
+}
+
+/** What Loki writes to its own topics is one stream per record: https://github.com/grafana/loki/blob/main/pkg/kafka/encoding.go */
+function pushOfStream(stream: Uint8Array): Uint8Array {
+  const head: number[] = [0x0a]
+  let rest = stream.length
+  for (; rest > 127; rest >>>= 7) head.push((rest & 127) | 128)
+  return Buffer.concat([Buffer.from([...head, rest]), stream])
 }
 
 /** A copy of what the snappy block holds; undefined when it is none. */

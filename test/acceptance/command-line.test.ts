@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SHIPPED_RECORDING } from '../../src/replays.ts'
 import { freePorts, temporaryFolder, type TemporaryFolder } from '../support/processes.ts'
@@ -49,7 +50,7 @@ function tocsin(args: string): Promise<Ended> {
 
 describe('used wrongly', () => {
   it.each<[args: string, code: number, message: string]>([
-    ['frobnicate', 2, 'there is no command "frobnicate"; the commands are run, demo, replay, record, train, config, version'],
+    ['frobnicate', 2, 'there is no command "frobnicate"; the commands are run, demo, replay, record, train, explain-name, config, version'],
     ['run --frob', 2, "Unknown option '--frob'"],
     ['run now', 2, 'there is no use for "now" here'],
     ['version 2', 2, 'there is no use for "2" here'],
@@ -60,6 +61,13 @@ describe('used wrongly', () => {
     ['replay one two', 2, 'give exactly one FOLDER to replay'],
     ['record', 2, 'give exactly one FOLDER to write to'],
     ['train --out model --seed x', 2, '--seed takes a whole number, not "x"'],
+    ['explain-name', 2, 'give exactly one of --metric, --log, --resource, --alert'],
+    ['explain-name --log {a="b"} --metric {a="b"}', 2, 'give exactly one of --metric, --log, --resource, --alert'],
+    ['explain-name --log {a=b}', 2, '--log: the labels of a stream cannot be read at character 4'],
+    ['explain-name --metric up', 2, '--metric: "up" is no NAME=VALUE'],
+    ['explain-name --resource a=b,a=c', 2, '--resource: a label is given twice'],
+    ['explain-name checkout', 2, 'there is no use for "checkout" here'],
+    ['explain-name --alert a=b --config unknown.yaml', 1, 'unknown.yaml is not valid:\n  htpp: is not a known key'],
     ['config frob', 2, 'tocsin config takes check, example or schema, not "frob"'],
     ['config check more', 2, 'there is no use for "more" here'],
     ['run --config nowhere.yaml', 1, 'nowhere.yaml is not valid:\n  (file): ENOENT'],
@@ -96,6 +104,20 @@ describe('used wrongly', () => {
     30_000,
   )
 })
+
+it('explains a name by the configuration it is given, for people and for machines', async () => {
+  const config = join(folder.path, 'alias.yaml')
+  writeFileSync(config, 'ingest: { naming: { aliases: { checkout-svc: checkout } } }\n')
+  const args = ['explain-name', '--log', '{job="shop/checkout-svc"}', '--config', config]
+  const said = (more: string[]) => promisify(execFile)(process.execPath, [CLI, ...args, ...more], { timeout: 30_000 })
+  expect((await said([])).stdout).toMatch(
+    /^service {3}checkout\n {2}by {2}job \(job\): "shop\/checkout-svc" gave "checkout-svc"\n {2}as {2}naming\.aliases/,
+  )
+  expect(JSON.parse((await said(['--json'])).stdout)).toMatchObject({
+    signal: 'log',
+    service: { name: 'checkout', alias: 'checkout-svc', rule: { from: 'job', take: 'job', gave: 'checkout-svc' } },
+  })
+}, 30_000)
 
 it('a recording that is not there costs nobody the results of the last one', async () => {
   const results = join(folder.path, 'results')

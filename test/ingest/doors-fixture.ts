@@ -104,6 +104,7 @@ export function newContext(settings: Record<string, unknown> = {}): DecodeContex
   return {
     receivedMs: NOW_MS,
     alertTimeoutMs: config.alertTimeoutMs,
+    webhookAlertTimeoutMs: config.webhookAlertTimeoutMs,
     limits: config.limits,
     naming: new Naming(config.naming, config.limits.maxNameChars),
     series: new SeriesRegistry(config.limits),

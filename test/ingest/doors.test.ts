@@ -209,7 +209,7 @@ it('counts what came, what was taken, what was refused and what was left out', a
   const { door, telemetry } = openDoors()
   await door.accept(recorded('prometheus-2.rw1.proto-snappy.1'))
   await door.accept(recorded('prometheus-3.rw1.proto-snappy.2'))
-  await door.accept(post('/api/v1/write', {}, 'x'))
+  await door.accept(post('/api/v1/write', { 'content-type': 'text/plain' }, 'x'))
   const metrics = await telemetry.registry.metrics()
   for (const line of [
     'tocsin_door_requests_total{door="remote-write",status="204"} 2',

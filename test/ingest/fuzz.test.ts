@@ -3,7 +3,8 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
 import { decodeAlerts } from '../../src/ingest/alerts.ts'
-import { decodeChanges } from '../../src/ingest/changes.ts'
+import { decodeAlertmanagerWebhook } from '../../src/ingest/alertmanager-webhook.ts'
+import { decodeEvents } from '../../src/ingest/events.ts'
 import type { DecodeContext } from '../../src/ingest/decode-context.ts'
 import { readLine } from '../../src/ingest/log-line.ts'
 import { parseLokiLabels } from '../../src/ingest/loki-labels.ts'
@@ -15,7 +16,7 @@ import { unsnappy, unzip } from '../../src/ingest/request-body.ts'
 import { SnappyBlocks } from '../../src/ingest/snappy-block.ts'
 import { encodeBatch } from '../../src/codec.ts'
 import type { Batch } from '../../src/model.ts'
-import { newContext, recorded } from './doors-fixture.ts'
+import { JSON_TYPE, fixture, newContext, recorded } from './doors-fixture.ts'
 import { encode } from './protobuf-oracle.ts'
 
 type Decode = (body: Uint8Array, context: DecodeContext) => Batch
@@ -52,7 +53,10 @@ const DECODERS: readonly (readonly [name: string, decode: Decode, seed: Uint8Arr
   ['OTLP logs', decodeOtlpLogs, gunzip('otel-collector.otlp-logs.proto-gzip.1')],
   ['OTLP logs JSON', decodeOtlpLogsJson, recorded('otel-collector.otlp-logs.json.1').body],
   ['alerts', decodeAlerts, alerts],
-  ['changes', decodeChanges, changes],
+  ['changes', (body, context) => decodeEvents(JSON_TYPE, body, context), changes],
+  ['CloudEvents', (body, context) => decodeEvents(JSON_TYPE, body, context), fixture('events/cloudevent.json')],
+  ['CDEvents', (body, context) => decodeEvents(JSON_TYPE, body, context), fixture('events/cdevent-service-deployed.json')],
+  ['Alertmanager webhook', decodeAlertmanagerWebhook, recorded('alertmanager.alertmanager-webhook.json.1').body],
 ]
 
 function survives(decode: Decode, body: Uint8Array): void {

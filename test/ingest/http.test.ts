@@ -109,6 +109,11 @@ describe('the routes of the doors', () => {
     expect((await send(port, '/api/other', { 'content-type': 'application/json' }, ['{"a":1}'])).body).toBe('{"got":1}')
   })
 
+  it('answers what clients of Loki probe', async () => {
+    const answer = await send(await serve(new RememberingDoor()), '/ready', {}, [], 'GET')
+    expect([answer.status, answer.body]).toEqual([200, 'ready\n'])
+  })
+
   it('tell amtool a status', async () => {
     const port = await serve(new RememberingDoor(), { version: '1.2.3' })
     const answer = await send(port, '/api/v2/status', {}, [], 'GET')

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest'
 import { startKafkaSources } from '../../src/ingest/kafka-source.ts'
 import type { InRecord } from '../../src/transport/transport.ts'
 import { NOW_MS, TOPICS, eventsOf, fixture, linesOf, openDoors, recorded } from './doors-fixture.ts'
-import { encode } from './protobuf-oracle.ts'
 
 type Source = { topic?: string; signal: string; encoding?: string; service?: string }
 
@@ -76,16 +75,6 @@ describe('a record that cannot be read', () => {
     ['CloudEvents', { signal: 'events' }, '{"specversion":"1.0","type":"x","service":"y"}', {}, 'unsupported'],
     ['CloudEvents in headers', { signal: 'events' }, '{}', { ce_specversion: '1.0' }, 'unsupported'],
     ["Mimir's second version", { signal: 'metrics' }, rwPlain, { Version: '\0\0\0\x02' }, 'unsupported'],
-    ['OTLP metrics', { signal: 'metrics', encoding: 'otlp_proto' }, 'x', {}, 'unsupported'],
-    ['OTLP metrics of the Collector', { signal: 'metrics' }, fixture('kafka/otlp_metrics.proto.record'), {}, 'unrecognised'],
-    ['OTLP metrics of the Collector in JSON', { signal: 'metrics' }, fixture('kafka/otlp_metrics.json.record'), {}, 'unsupported'],
-    [
-      'OTLP with nothing but a resource',
-      { signal: 'metrics' },
-      encode('TracesData', { resourceSpans: [{ resource: { attributes: [{ key: 'a', value: { stringValue: 'b' } }] } }] }),
-      {},
-      'unrecognised',
-    ],
     ['noise', { signal: 'metrics' }, Buffer.from('8fa3b1', 'hex'), {}, 'unrecognised'],
     ['noise among logs', { signal: 'logs' }, Buffer.from('8fa3b100ff', 'hex'), {}, 'unrecognised'],
     ['JSON of another kind', { signal: 'traces' }, '{"a":1}', {}, 'unrecognised'],

@@ -1,8 +1,10 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readLine } from '../../src/ingest/log-line.ts'
+import { LineReader, readLine } from '../../src/ingest/log-line.ts'
 import { parseLokiLabels } from '../../src/ingest/loki-labels.ts'
 import { nanosecondsToMs } from '../../src/ingest/loki.ts'
 import { severityInText, severityOfAlert, severityOfLevel } from '../../src/ingest/severity.ts'
+import { oracleLine } from './line-oracle.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 
@@ -48,10 +50,104 @@ describe('a log line', () => {
     ['a trace id that is none', '{"msg":"x","trace_id":"123"}', ['x', 0]],
     ['a trace id of zeros', `{"msg":"x","trace_id":"${'0'.repeat(32)}"}`, ['x', 0]],
     ['a short trace id', '{"msg":"x","traceId":"a1b2c3d4e5f60718"}', ['x', 0, 'a1b2c3d4e5f60718']],
+    ['GELF: levels of syslog', '{"version":"1.1","host":"h","short_message":"disk full","level":2}', ['disk full', 18]],
+    ['journald', '{"MESSAGE":"oom","PRIORITY":"3"}', ['oom', 17]],
+    ['OpenTelemetry', '{"body":"paid","severity_number":18,"severity_text":"custom"}', ['paid', 18]],
+    ['logfmt with tabs', 'level=warn\tmsg=slow', ['slow', 13]],
+    ['a quote that nothing closes', 'level=error msg="cut o', ['level=error msg="cut o', 17]],
+    ['a name in escapes', '{"\\u006dsg":"x","level":"error"}', ['x', 17]],
+    ['white space beyond ASCII behind it', '{"msg":"x"}\u2003', ['x', 0]],
+    ['characters beyond ASCII', '{"msg":"größer 🔔","level":"error"}', ['größer 🔔', 17]],
     ['nothing', '', ['', 0]],
   ])('%s', (_what, line, [body, severity, traceId = '']) => {
     expect(readLine(line)).toEqual({ body, severity, traceId })
   })
+})
+
+describe('a log line, read as bytes and as text, is what JSON.parse and regular expressions make of it', () => {
+  const names = fc.constantFrom(
+    ...'msg message MESSAGE short_message log event text body level severity lvl log.level PRIORITY severity_number'.split(' '),
+    ...'trace_id traceID trace err error exception foo __proto__ ünï'.split(' '),
+  )
+  const values = fc.oneof(
+    fc.constantFrom(
+      'info',
+      'ERROR',
+      'warn',
+      '30',
+      '',
+      TRACE,
+      TRACE.toUpperCase(),
+      '{"msg":"inner","level":"fatal"}',
+      '{"lvl":"warn"} ',
+      'a\nb',
+      '\0',
+    ),
+    fc.string({ unit: 'grapheme', maxLength: 12 }),
+    fc.string({ maxLength: 12 }),
+  )
+  const reader = new LineReader()
+
+  function agree(line: string): void {
+    const expected = oracleLine(Buffer.from(line).toString('utf8'))
+    expect([line, readLine(line)]).toEqual([line, expected])
+    // As it stands between others in a body, whose bytes belong to nobody's line.
+    const bytes = Buffer.concat([Buffer.from('"=\\é'), Buffer.from(line), Buffer.from('=x"}')])
+    reader.begin(bytes)
+    reader.readBytes(5, bytes.length - 4)
+    const { body, severity, traceId } = reader
+    expect([line, { body, severity, traceId }]).toEqual([line, expected])
+  }
+
+  it('JSON', () => {
+    const plain = fc.oneof(values, fc.integer({ min: -1, max: 70 }), fc.double(), fc.constantFrom(true, null, 3, 17, 50))
+    const nested = fc.oneof(plain, fc.dictionary(fc.constantFrom('level', 'message', 'x'), plain), fc.array(plain, { maxLength: 2 }))
+    fc.assert(
+      fc.property(fc.dictionary(names, nested, { maxKeys: 7 }), fc.constantFrom('', ' ', '\r\n', '\u2028', '}', ' x'), (object, tail) => {
+        agree(JSON.stringify(object) + tail)
+      }),
+      { numRuns: 4_000 },
+    )
+  })
+
+  it('logfmt', () => {
+    const bare = values.map((text) => text.replaceAll(/[\s"]/g, ''))
+    const quoted = values.map((text) => JSON.stringify(text.replaceAll(/[^ -~]/g, '?')))
+    const pair = fc.tuple(names, fc.oneof(bare, quoted)).map(([name, value]) => `${name}=${value}`)
+    const word = fc.oneof(pair, pair, pair, values, fc.constantFrom('"', '=', 'a=', '=b', 'x="', '\\', 'retry'))
+    const line = fc.array(fc.tuple(word, fc.constantFrom(' ', ' ', '  ', '\t', '')), { maxLength: 8 })
+    fc.assert(
+      fc.property(line, (words) => agree(words.flat().join(''))),
+      { numRuns: 6_000 },
+    )
+  })
+})
+
+it('the level word in a text is what regular expressions find', () => {
+  const upper = /\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|ERR|CRITICAL|CRIT|FATAL|PANIC|SEVERE|ALERT|EMERG)\b/
+  const bracketed = /[[(<](trace|debug|info|notice|warn|warning|error|err|critical|crit|fatal|panic|alert|emerg)[\])>]/i
+  const leading = /^\W*(trace|debug|info|notice|warn|warning|error|critical|fatal|panic)\b\s*[:|-]/i
+  const klog = /^([IWEF])\d{4} \d\d:\d\d/
+  const word = fc.constantFrom(
+    ...'ERROR error Error err ERR WARN warn WARNING INFO info notice fatal FATAL Severe SEVERE trace xERROR ERROR1 ERROR_ é ſ'.split(' '),
+    'I1123 14:29',
+    'E1123 14:2',
+  )
+  const text = fc.array(
+    fc.tuple(fc.oneof(word, fc.string({ maxLength: 3 })), fc.constantFrom(' ', ' ', '[', ']', '(', ')', ': ', '-', '|', '<', '>', '')),
+    {
+      maxLength: 10,
+    },
+  )
+  fc.assert(
+    fc.property(text, fc.constantFrom(0, 0, 0, 150, 157), (words, before) => {
+      const line = ' '.repeat(before) + words.flat().join('')
+      const head = line.slice(0, 160)
+      const match = klog.exec(head) ?? upper.exec(head) ?? bracketed.exec(head) ?? leading.exec(head)
+      expect([line, severityInText(line)]).toEqual([line, severityOfLevel(match?.[1])])
+    }),
+    { numRuns: 8_000 },
+  )
 })
 
 describe('a level', () => {

@@ -6,7 +6,7 @@ import { PermanentError } from '../../src/errors.ts'
 import type { Door, DoorRequest, DoorResponse } from '../../src/ingest/door.ts'
 import { createRecorder, readManifest, readRecording } from '../../src/ingest/recording.ts'
 import { replay } from '../../src/ingest/replay.ts'
-import { NOW_MS, openDoors, post, postJson, recorded } from './doors-fixture.ts'
+import { NOW_MS, eventsOf, openDoors, post, postJson, recorded } from './doors-fixture.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -71,6 +71,17 @@ describe('a recording', () => {
     await record([post('/api/v1/events', { 'content-type': 'application/json', authorization: 'Bearer secret', cookie: 'secret' }, '{}')])
     for await (const request of readRecording(folder))
       expect(request.headers).toEqual({ 'content-type': 'application/json', 'content-encoding': 'identity' })
+  })
+
+  it('keeps the attributes of an event that stand in its headers, and of absurd ones enough to have them refused again', async () => {
+    const attributes = { 'ce-specversion': '1.0', 'ce-id': '7', 'ce-source': '/ci', 'ce-type': 'x.deployed', 'ce-subject': 'cart' }
+    const event = (more: Record<string, string>) => post('/api/v1/events', { ...attributes, ...more }, '')
+    const absurd = Object.fromEntries(Object.keys(attributes).map((name) => [name, '%E2%82%AC'.repeat(100_000)]))
+    await record([event({ 'ce-other': '1' }), event({ 'ce-subject': '%E2%82%AC'.repeat(2_048) }), event(absurd)])
+    const live = openDoors()
+    expect(await replay(folder, live.door, { tickMs: 5_000, tailMs: 0 })).toMatchObject({ requests: 3, refused: 1 })
+    expect(eventsOf(live.transport.of('events'))).toMatchObject([{ service: 'cart' }, { service: '€'.repeat(256) }])
+    for await (const request of readRecording(folder)) expect(request.headers).not.toHaveProperty('ce-other')
   })
 
   it('keeps a body that cannot be unpacked as it came, and the replay has it refused again', async () => {

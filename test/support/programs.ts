@@ -8,10 +8,12 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { parse } from 'yaml'
 import { until } from './kafka.ts'
 import { freePorts, temporaryFolder, type TemporaryFolder } from './processes.ts'
 import { which } from './services.ts'
 import { installShop } from './shop.ts'
+import { snippet } from './snippets.ts'
 
 export interface Program extends AsyncDisposable {
   readonly url: string
@@ -26,6 +28,57 @@ export function programFolder(name: string): Promise<TemporaryFolder> {
 export async function output(command: string, args: readonly string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(command, args, { timeout: 20_000 })
   return stdout
+}
+
+/** Runs lines of shell as somebody would who pastes them, in a folder; fails with what they said. */
+export async function shell(text: string, cwd: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
+  const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', text], {
+    cwd,
+    env: { ...process.env, ...env },
+    timeout: 60_000,
+  })
+  return stdout
+}
+
+export interface ProgramOptions {
+  readonly folder: string
+  readonly name: string
+  readonly command: string
+  readonly args: readonly string[]
+  readonly url?: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly isReady?: () => boolean | Promise<boolean>
+}
+
+export interface LoggingProgram extends Program {
+  /** What it has said so far. */
+  readonly log: () => string
+}
+
+/** A program that keeps running, and what it says. */
+export async function startProgram({
+  folder,
+  name,
+  command,
+  args,
+  url = '',
+  env,
+  isReady = () => true,
+}: ProgramOptions): Promise<LoggingProgram> {
+  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } })
+  let log = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-500_000)))
+  const isAlive = () => {
+    if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}:\n${log}`)
+    return isReady()
+  }
+  try {
+    const program = await running(child, folder, name, url, isAlive)
+    return { ...program, log: () => log }
+  } catch (error) {
+    throw new Error(`${name} does not start:\n${log}`, { cause: error })
+  }
 }
 
 export async function startNodeExporter(folder: string): Promise<Program> {
@@ -45,22 +98,28 @@ export interface PrometheusOptions {
   readonly rules: readonly object[]
 }
 
-/** Scrapes and evaluates every second. */
+interface PrometheusBlock {
+  readonly remote_write: readonly object[]
+  readonly alerting: { readonly alertmanagers: readonly object[] }
+}
+
+/** Scrapes and evaluates every second; what it sends, and where, is the block of docs/SENDERS.md. */
 export async function startPrometheus({ folder, scrape, writeTo, alertTo, rules }: PrometheusOptions): Promise<Program> {
   const [port] = await freePorts(1)
   const url = `http://127.0.0.1:${port}`
   const hosts = (urls: readonly string[]) => [{ targets: urls.map((each) => new URL(each).host) }]
   // JSON is YAML too.
   writeFileSync(join(folder, 'rules.json'), JSON.stringify({ groups: [{ name: 'test', rules }] }))
+  const blocks = (targets: readonly string[]) =>
+    targets.map((target) => parse(snippet('prometheus', { '127.0.0.1:4318': new URL(target).host })) as PrometheusBlock)
   const config = {
     global: { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' },
     rule_files: [join(folder, 'rules.json')],
     scrape_configs: Object.entries(scrape).map(([job, address]) => ({ job_name: job, static_configs: hosts([address]) })),
-    remote_write: writeTo.map((target) => ({
-      url: `${target}/api/v1/write`,
-      queue_config: { max_shards: 1, batch_send_deadline: '500ms' },
-    })),
-    alerting: { alertmanagers: [{ static_configs: hosts(alertTo) }] },
+    remote_write: blocks(writeTo).flatMap((block) =>
+      block.remote_write.map((target) => ({ ...target, queue_config: { max_shards: 1, batch_send_deadline: '500ms' } })),
+    ),
+    alerting: { alertmanagers: blocks(alertTo).flatMap((block) => block.alerting.alertmanagers) },
   }
   writeFileSync(join(folder, 'prometheus.json'), JSON.stringify(config))
   const args = [
@@ -71,6 +130,26 @@ export async function startPrometheus({ folder, scrape, writeTo, alertTo, rules 
   ]
   const child = spawn(which('prometheus')!, args, { stdio: 'ignore' })
   return running(child, folder, 'prometheus', url, async () => (await fetch(`${url}/-/ready`)).ok)
+}
+
+/** Tells its webhook at once, of firing and resolved alerts; its receiver is the block of docs/SENDERS.md. */
+export async function startAlertmanager(folder: string, webhookUrl: string): Promise<Program> {
+  const [port] = await freePorts(1)
+  const url = `http://127.0.0.1:${port}`
+  const target = new URL(webhookUrl)
+  const block = parse(snippet('alertmanager', { '127.0.0.1:4318': target.host, '/api/v1/alertmanager': target.pathname })) as {
+    route: object
+  }
+  const config = { ...block, route: { ...block.route, group_wait: '0s', group_interval: '1s', repeat_interval: '4h' } }
+  writeFileSync(join(folder, 'alertmanager.json'), JSON.stringify(config))
+  const args = [
+    `--config.file=${join(folder, 'alertmanager.json')}`,
+    `--storage.path=${join(folder, 'alertmanager')}`,
+    `--web.listen-address=127.0.0.1:${port}`,
+    '--cluster.listen-address=',
+  ]
+  const child = spawn(which('prometheus-alertmanager', 'alertmanager')!, args, { stdio: 'ignore' })
+  return running(child, folder, 'alertmanager', url, async () => (await fetch(`${url}/-/ready`)).ok)
 }
 
 /** See instrumented-service.js. Stopping it sends what it still has. */

@@ -1,0 +1,78 @@
+/**
+ * Numbers for texts that come by reference: the same bytes get the same number from one request to the next, so that a series is known
+ * by the numbers of its labels whatever table its sender made this time. Bytes are compared, never only hashed. Numbers are not used twice;
+ * when there are too many they are all forgotten, and whoever kept some is told.
+ */
+import { hashOf, matches, wordsOf } from './bytes-hash.ts'
+
+const MAX_SYMBOLS = 2 ** 19
+const MAX_WORDS = 2 ** 23
+/** Longer ones get no number. */
+const MAX_SYMBOL_BYTES = 8192
+const MAX_COLLISIONS = 8
+
+interface Symbol {
+  readonly id: number
+  readonly byteCount: number
+  readonly words: Uint32Array
+  /** What followed it last time: senders repeat themselves. */
+  next: Symbol | undefined
+}
+
+export class SymbolRegistry {
+  readonly #byHash = new Map<number, Symbol[]>()
+  readonly #onForget: () => void
+  readonly #maxSymbols: number
+  #last: Symbol | undefined
+  #nextId = 1
+  #count = 0
+  #words = 0
+
+  constructor(onForget: () => void, maxSymbols = MAX_SYMBOLS) {
+    this.#onForget = onForget
+    this.#maxSymbols = maxSymbols
+  }
+
+  get size(): number {
+    return this.#count
+  }
+
+  /** To be called between requests: numbers stay good within one. */
+  makeRoom(): void {
+    if (this.#count < this.#maxSymbols && this.#words < MAX_WORDS) return
+    this.#byHash.clear()
+    this.#last = undefined
+    this.#count = 0
+    this.#words = 0
+    this.#onForget()
+  }
+
+  /** The number of these bytes; 0 when they cannot have one. */
+  idOf(view: DataView, start: number, end: number): number {
+    const expected = this.#last?.next
+    if (expected !== undefined && matches(expected, view, start, end)) {
+      this.#last = expected
+      return expected.id
+    }
+    if (end - start > MAX_SYMBOL_BYTES) return 0
+    const hash = hashOf(view, start, end)
+    const candidates = this.#byHash.get(hash)
+    if (candidates !== undefined) {
+      for (const symbol of candidates) if (matches(symbol, view, start, end)) return this.#follow(symbol)
+      if (candidates.length >= MAX_COLLISIONS) return 0
+    }
+    if (this.#count >= this.#maxSymbols * 2 || this.#words >= MAX_WORDS * 2) return 0
+    const symbol: Symbol = { id: this.#nextId++, byteCount: end - start, words: wordsOf(view, start, end), next: undefined }
+    if (candidates === undefined) this.#byHash.set(hash, [symbol])
+    else candidates.push(symbol)
+    this.#count++
+    this.#words += symbol.words.length
+    return this.#follow(symbol)
+  }
+
+  #follow(symbol: Symbol): number {
+    if (this.#last !== undefined) this.#last.next = symbol
+    this.#last = symbol
+    return symbol.id
+  }
+}
