@@ -97,12 +97,13 @@ export class Arena implements AsyncDisposable {
 
   /** The same scene with the same people and no deaths. */
   #baselineOf(plan: Plan): Promise<Outcome> {
-    const isActedOn = plan.strikes.some(({ strike }) => strike.kind === 'acknowledge')
+    const strikes = plan.strikes.filter(({ strike }) => strike.kind === 'acknowledge')
+    const isActedOn = strikes.length > 0
     const key = `${plan.scene} ${isActedOn}`
     let baseline = this.#baselines.get(key)
     if (baseline === undefined) {
       const crew = isActedOn ? { ...QUIET_CREW, web: 1 } : QUIET_CREW
-      this.#baselines.set(key, (baseline = this.#undisturbed({ ...plan, crew })))
+      this.#baselines.set(key, (baseline = this.#undisturbed({ ...plan, crew, strikes })))
     }
     return baseline
   }

@@ -27,7 +27,7 @@ export class RoleProcess {
     this.role = role
     const args = role === 'ingest' ? [DOORS, configFile] : [CLI, 'run', '--config', configFile, '--role', role]
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    if (this.#child.pid !== undefined) writeFileSync(join(folder, `${this.#child.pid}.pid`), String(this.#child.pid))
+    if (this.#child.pid !== undefined) writeFileSync(join(folder, `${this.#child.pid}.pid`), `${this.#child.pid}\n`)
     this.ended = once(this.#child, 'exit').then(() => (this.#dead = true))
     this.started = new Promise((resolve, reject) => {
       const look = (text: string) => {

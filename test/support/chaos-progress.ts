@@ -3,10 +3,11 @@
  * again. Positions follow what was handled, so "committed to the end" is "handled to the end".
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin } from 'kafkajs'
 import type { Topics } from '../../src/transport/topics.ts'
 import type { Moment } from './chaos-plan.ts'
 import { PARTITIONS } from './chaos-stream.ts'
-import { until, type RunningKafka } from './kafka.ts'
+import { until } from './kafka.ts'
 
 /** The next offset of each partition. */
 export type Position = readonly number[]
@@ -15,7 +16,7 @@ const POLL_MS = 30
 const PATIENCE_MS = 90_000
 
 export class Progress implements AsyncDisposable {
-  readonly #kafka: RunningKafka
+  readonly #admin: Admin
   readonly #topics: Topics
   readonly #groupPrefix: string
   /** End of the telemetry topic's partitions after each chunk sent. */
@@ -26,8 +27,8 @@ export class Progress implements AsyncDisposable {
   #findingsAt: Position = [0]
   #over = false
 
-  constructor(kafka: RunningKafka, topics: Topics, groupPrefix: string) {
-    this.#kafka = kafka
+  constructor(admin: Admin, topics: Topics, groupPrefix: string) {
+    this.#admin = admin
     this.#topics = topics
     this.#groupPrefix = groupPrefix
     this.#following = this.#follow().catch((error: unknown) => this.fail(error))
@@ -66,7 +67,7 @@ export class Progress implements AsyncDisposable {
 
   async ends(topic: string): Promise<Position> {
     const ends: number[] = []
-    for (const { partition, offset } of await this.#kafka.admin.fetchTopicOffsets(topic)) ends[partition] = Number(offset)
+    for (const { partition, offset } of await this.#admin.fetchTopicOffsets(topic)) ends[partition] = Number(offset)
     return ends
   }
 
@@ -114,7 +115,7 @@ export class Progress implements AsyncDisposable {
   }
 
   async #committed(group: string, topic: string): Promise<Position> {
-    const [answer] = await this.#kafka.admin.fetchOffsets({ groupId: `${this.#groupPrefix}.${group}`, topics: [topic] })
+    const [answer] = await this.#admin.fetchOffsets({ groupId: `${this.#groupPrefix}.${group}`, topics: [topic] })
     const position: number[] = []
     for (const { partition, offset } of answer?.partitions ?? []) position[partition] = Math.max(0, Number(offset))
     return position

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Kafka, logLevel, type Admin } from 'kafkajs'
 import { Client, Pool } from 'pg'
 import { pino } from 'pino'
 import { parseConfig, type ConfigInput } from '../../src/config.ts'
@@ -51,8 +52,9 @@ export class Run implements AsyncDisposable {
   /** False: nobody dies, people still act. */
   readonly #deadly: boolean
   readonly #topics: Topics
-  /** One per run: kafkajs keeps asking for topics that it has once written to, also when they are gone. */
+  /** Both of this run only: kafkajs keeps asking for topics that it has once dealt with, also when they are gone. */
   readonly #transport: Transport
+  readonly #admin: Admin
   readonly #db: Pool
   readonly #receivers: Receivers
   readonly #configFile: string
@@ -60,7 +62,13 @@ export class Run implements AsyncDisposable {
   readonly #progress: Progress
   #acknowledged = false
 
-  private constructor(ground: Ground, plan: Pick<Plan, 'crew' | 'strikes' | 'aheadChunks'>, deadly: boolean, receivers: Receivers) {
+  private constructor(
+    ground: Ground,
+    plan: Pick<Plan, 'crew' | 'strikes' | 'aheadChunks'>,
+    deadly: boolean,
+    admin: Admin,
+    receivers: Receivers,
+  ) {
     this.#ground = ground
     this.#plan = plan
     this.#deadly = deadly
@@ -72,7 +80,8 @@ export class Run implements AsyncDisposable {
     const config = this.#config()
     writeFileSync(this.#configFile, JSON.stringify(config)) // JSON is YAML
     const telemetry = new Telemetry(pino({ level: 'silent' }))
-    this.#progress = new Progress(ground.kafka, this.#topics, ground.name)
+    this.#admin = admin
+    this.#progress = new Progress(this.#admin, this.#topics, ground.name)
     this.#transport = createKafkaTransport(parseConfig(config, {}, {}).kafka, { telemetry, clock: () => Date.now() })
   }
 
@@ -84,7 +93,9 @@ export class Run implements AsyncDisposable {
       startWebhook(),
     ])
     const stop = async () => void (await Promise.all([pagerduty, slack, jira, webhook].map((fake) => fake.stop())))
-    const run = new Run(ground, plan, deadly, { pagerduty, slack, jira, webhook, [Symbol.asyncDispose]: stop })
+    const admin = new Kafka({ clientId: 'chaos', brokers: ground.kafka.brokers, logLevel: logLevel.NOTHING }).admin()
+    await admin.connect()
+    const run = new Run(ground, plan, deadly, admin, { pagerduty, slack, jira, webhook, [Symbol.asyncDispose]: stop })
     await run.#transport.ensureTopic(run.#topics.telemetry, PARTITIONS)
     await run.#transport.ensureTopic(run.#topics.findings, 1)
     await run.#transport.ensureTopic(run.#topics.deadLetters, 1)
@@ -150,7 +161,8 @@ export class Run implements AsyncDisposable {
     await this.#receivers[Symbol.asyncDispose]()
     await this.#db.end()
     await this.#transport[Symbol.asyncDispose]()
-    await this.#ground.kafka.admin.deleteTopics({ topics: Object.values(this.#topics) as string[] })
+    await this.#admin.deleteTopics({ topics: Object.values(this.#topics) as string[] })
+    await this.#admin.disconnect()
   }
 
   #spawn(role: Role): RoleProcess {
@@ -240,7 +252,7 @@ export class Run implements AsyncDisposable {
         const groupIds = [`${this.#ground.name}.detect.telemetry`]
         // The broker notices when the session has run out; sharing out is over within a heartbeat, which a poll may miss.
         await this.#progress.until('the group to share out anew', async () => {
-          const { groups } = await this.#ground.kafka.admin.describeGroups(groupIds)
+          const { groups } = await this.#admin.describeGroups(groupIds)
           return groups[0]!.state !== 'Stable' || groups[0]!.members.length < this.#plan.crew.detect!
         })
         await second!.kill()
