@@ -221,16 +221,15 @@ run('one broker', () => {
       await until('both are under way', () => reader.underWay === 2)
       const other = new Reader()
       await open().subscribe(topic, 'rebalanced', other)
-      await until(
-        'each has one',
-        () => other.events.length > 0 && reader.events.filter((event) => event.startsWith('assigned')).length === 3,
-      )
-      const kept = other.events.includes('assigned 0') ? 1 : 0
+      const life = (of: Reader, partition: number) =>
+        of.events.flatMap((event) => (event.includes(` ${partition}`) ? [event.split(' ')[0]!] : []))
+      const holds = (of: Reader) => [0, 1].filter((partition) => ['assigned', 'handled'].includes(life(of, partition).at(-1) ?? ''))
+      await until('each has one', () => holds(reader).length === 1 && holds(other).length === 1 && life(reader, 0).includes('revoked'))
+      const [kept] = holds(reader) as [number]
       await until('all is handled', () => reader.all(kept).length === 1)
-      const life = (partition: number) =>
-        reader.events.filter((event) => event.includes(` ${partition}`)).map((event) => event.split(' ')[0])
-      expect(life(kept)).toEqual(['assigned', 'handled', 'revoked', 'assigned'])
-      expect(life(1 - kept)).toEqual(['assigned', 'handled', 'revoked'])
+      // A group may settle in more than one round.
+      expect(life(reader, kept).join(' ')).toMatch(/^assigned handled( revoked assigned)+$/)
+      expect(life(reader, 1 - kept).join(' ')).toMatch(/^assigned handled revoked( assigned revoked)*$/)
     })
 
     it('records of an aborted transaction are not seen, those after it are', async () => {
@@ -286,7 +285,9 @@ run('one broker', () => {
   describe('refusals', () => {
     it('a record over the limit is refused by name, and the others go on', async () => {
       const { transport, topic } = await stage(1, { maxMessageBytes: 65_536 })
-      await expect(transport.publish(topic, [record(0, 'x'.repeat(70_000))])).rejects.toThrow('70000 bytes: over kafka.maxMessageBytes (65536)')
+      await expect(transport.publish(topic, [record(0, 'x'.repeat(70_000))])).rejects.toThrow(
+        '70000 bytes: over kafka.maxMessageBytes (65536)',
+      )
       await transport.publish(topic, [record(0, 'small')])
     })
 
@@ -302,7 +303,9 @@ run('one broker', () => {
       )
       await busy
       expect([ok!.status, tooLarge!.status, alsoOk!.status]).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-      expect(String((tooLarge as PromiseRejectedResult).reason)).toMatch(/100000 bytes: Kafka refuses it.*raise max.message.bytes of the topic/)
+      expect(String((tooLarge as PromiseRejectedResult).reason)).toMatch(
+        /100000 bytes: Kafka refuses it.*raise max.message.bytes of the topic/,
+      )
     })
   })
 })
