@@ -53,13 +53,16 @@ requireOrSkip('kafka', 'postgres')('kill -9 in the middle of a fault', () => {
     `of %s, ${SEEDS.length} times: the incidents and notices of an undisturbed run`,
     async (struck) => {
       const failures: string[] = []
+      let missed = 0
       await inParallel(2, SEEDS, async (seed) => {
         const plan = planOf(seed, struck)
-        const { problems, takeOvers: taken } = await arena.run(plan)
+        const { problems, takeOvers: taken, missed: late } = await arena.run(plan)
         takeOvers.push(...taken)
+        missed += late.length
         if (problems.length > 0) failures.push(`--role ${struck} --seed ${seed}: ${textOf(plan)}\n${problems.join('\n')}`)
       })
       expect(failures.join('\n\n')).toBe('')
+      expect(missed, 'strikes whose moment had passed').toBeLessThan(SEEDS.length)
       expect(takeOvers.length).toBeGreaterThan(0)
     },
     900_000,

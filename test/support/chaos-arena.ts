@@ -20,6 +20,7 @@ import type { TemporaryFolder } from './processes.ts'
 export interface Report {
   readonly problems: readonly string[]
   readonly takeOvers: readonly TakeOver[]
+  readonly missed: readonly string[]
   readonly seconds: number
 }
 
@@ -86,7 +87,7 @@ export class Arena implements AsyncDisposable {
     } catch (error) {
       problems = [error instanceof Error ? error.message : String(error)]
     }
-    return { problems, takeOvers: run.takeOvers, seconds: Math.round((performance.now() - startMs) / 100) / 10 }
+    return { problems, takeOvers: run.takeOvers, missed: run.missed, seconds: Math.round((performance.now() - startMs) / 100) / 10 }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
