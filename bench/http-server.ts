@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { pino } from 'pino'
+import { uncompressSync } from 'snappy'
 import { ingestConfig } from '../src/ingest/config.ts'
 import { createDoors } from '../src/ingest/doors.ts'
 import { registerDoors } from '../src/ingest/http.ts'
@@ -11,7 +12,7 @@ import { topicsWith } from '../src/transport/topics.ts'
 import type { Door } from '../src/ingest/door.ts'
 import type { ServerOptions } from './http.ts'
 import { cpuMs } from './suite.ts'
-import { START_MS } from './wire.ts'
+import { START_MS, WriteRequest } from './wire.ts'
 
 const options = JSON.parse(process.argv[2]!) as ServerOptions
 const config = ingestConfig.parse({})
@@ -26,8 +27,17 @@ const nowhere = {
   subscribe: async () => ({ [Symbol.asyncDispose]: async () => {} }),
   [Symbol.asyncDispose]: async () => {},
 }
+/** The least that can be done with a body. */
+const protobufjs: Door = {
+  accept: async ({ body }) => {
+    WriteRequest.decode(uncompressSync(Buffer.from(body.buffer, body.byteOffset, body.length)) as Buffer)
+    return { status: 204, headers: {}, body: '' }
+  },
+  tick: async () => {},
+}
 const idle: Door = { accept: async () => ({ status: 204, headers: {}, body: '' }), tick: async () => {} }
-const door = options.door ? createDoors({ transport: nowhere, topics: topicsWith('bench'), partitions: 1, config, telemetry, clock }) : idle
+const real = () => createDoors({ transport: nowhere, topics: topicsWith('bench'), partitions: 1, config, telemetry, clock })
+const door = options.door === 'protobufjs' ? protobufjs : options.door ? real() : idle
 
 /** As app.ts does it. */
 async function startFastify(): Promise<Server> {

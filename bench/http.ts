@@ -7,7 +7,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { rounded, summary } from './suite.ts'
+import { OBJECT_MAKERS_FLAGS, rounded, summary } from './suite.ts'
 import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
 import { remoteWriteBody } from './wire.ts'
 
@@ -15,6 +15,7 @@ const FASTIFY = 'fastify'
 const BARE = 'node:http'
 const FASTIFY_ALONE = 'fastify, no door'
 const BARE_ALONE = 'node:http, no door'
+const PEER = 'node:http, protobufjs'
 const CONNECTIONS = 8
 const BODIES = 8
 /** Looks at the server's CPU time after so many. */
@@ -22,7 +23,8 @@ const REQUESTS_BETWEEN = 64
 
 export interface ServerOptions {
   readonly fastify: boolean
-  readonly door: boolean
+  /** `protobufjs`: instead of the door, snappy and protobufjs alone. */
+  readonly door: boolean | 'protobufjs'
 }
 
 const SERVERS: Readonly<Record<string, ServerOptions>> = {
@@ -30,6 +32,7 @@ const SERVERS: Readonly<Record<string, ServerOptions>> = {
   [BARE]: { fastify: false, door: true },
   [FASTIFY_ALONE]: { fastify: true, door: false },
   [BARE_ALONE]: { fastify: false, door: false },
+  [PEER]: { fastify: false, door: 'protobufjs' },
 }
 
 async function measure(name: string, scale: Scale): Promise<Measured> {
@@ -89,8 +92,30 @@ function post(port: number, agent: Agent, body: Uint8Array): Promise<void> {
   })
 }
 
+/** Requests through the real door by HTTP, beside the least that understands them: also shown by the ingest suite. */
+export const httpContenders: readonly Contender[] = [FASTIFY, PEER].map(contenderOf)
+export const isHttpContender = (name: string) => name in SERVERS
+export const measureHttp = measure
+
+export function httpJson(results: Results): Record<string, unknown> {
+  const ratio = results.ratio(FASTIFY, PEER)
+  return {
+    requestsPerCpuS: Math.round(results.perCpuS(FASTIFY).median),
+    peer: PEER,
+    peerPerCpuS: Math.round(results.perCpuS(PEER).median),
+    ratio: rounded(ratio.median),
+    ratioOfRounds: summary(ratio),
+    bodyBytes: results.also(FASTIFY, 'bodyBytes').median,
+  }
+}
+
 function contenders(): Contender[] {
-  return Object.keys(SERVERS).map((name) => ({ name, unit: 'requests' }))
+  return Object.keys(SERVERS).map(contenderOf)
+}
+
+/** The server inherits the flags of the process that starts it. */
+function contenderOf(name: string): Contender {
+  return { name, unit: 'requests', ...(name === PEER && { flags: OBJECT_MAKERS_FLAGS }) }
 }
 
 function json(results: Results): Record<string, unknown> {
@@ -101,7 +126,12 @@ function json(results: Results): Record<string, unknown> {
     ratio: rounded(results.ratio(fastify, bare).median),
     ratioOfRounds: summary(results.ratio(fastify, bare)),
   })
-  return { bodyBytes: results.also(FASTIFY, 'bodyBytes').median, door: pair(FASTIFY, BARE), alone: pair(FASTIFY_ALONE, BARE_ALONE) }
+  return {
+    ...httpJson(results),
+    bodyBytes: results.also(FASTIFY, 'bodyBytes').median,
+    door: pair(FASTIFY, BARE),
+    alone: pair(FASTIFY_ALONE, BARE_ALONE),
+  }
 }
 
 function notes(results: Results): string[] {

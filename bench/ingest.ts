@@ -4,19 +4,26 @@
  * nothing after that. Each turn decodes the next of eight bodies.
  */
 import { uncompressSync } from 'snappy'
+import type { DecOptions } from 'snappy'
 import type { Type } from 'protobufjs'
+import { encodeBatch } from '../src/codec.ts'
 import { ENDPOINTS } from '../src/ingest/doors.ts'
 import { ingestConfig } from '../src/ingest/config.ts'
 import { Tally } from '../src/ingest/decode-context.ts'
 import { Naming } from '../src/ingest/naming.ts'
+import { unsnappy } from '../src/ingest/request-body.ts'
 import { SeriesRegistry } from '../src/ingest/series-registry.ts'
 import { ServiceRegistry } from '../src/ingest/service-registry.ts'
+import { httpContenders, httpJson, isHttpContender, measureHttp } from './http.ts'
+import { kafkaContenders, kafkaJson, kafkaNotes, measureKafka } from './kafka.ts'
 import { parseLines } from './parse-lines.ts'
-import { repeat, rounded, summary } from './suite.ts'
+import { OBJECT_MAKERS_FLAGS, repeat, rounded, summary } from './suite.ts'
 import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
 import {
+  LogsData,
   lokiBody,
   MetricsData,
+  otlpLogsBody,
   otlpMetricsBody,
   PushRequest,
   remoteWrite2Body,
@@ -50,6 +57,9 @@ interface Times {
   readonly timeseries: { samples: { timestamp: number | Long }[] }[]
   readonly resourceSpans: { scopeSpans: { spans: { startTimeUnixNano: number | Long }[] }[] }[]
   readonly streams: { entries: { timestamp: { seconds: number | Long; nanos: number } }[] }[]
+}
+interface OtlpLogTimes {
+  readonly resourceLogs: { scopeLogs: { logRecords: { timeUnixNano: number | Long }[] }[] }[]
 }
 interface OtlpPoints {
   readonly dataPoints: { timeUnixNano: number | Long; explicitBounds: number[] }[]
@@ -111,6 +121,18 @@ const TASKS: Readonly<Record<string, Task>> = {
         scopeSpans.flatMap(({ spans }) => spans.map((one) => Math.round(Number(one.startTimeUnixNano) / 1e6))),
       ),
   },
+  otlpLogs: {
+    unit: 'records',
+    figure: 'recordsPerCpuS',
+    path: '/v1/logs',
+    snappy: false,
+    type: LogsData,
+    body: (number, scale) => otlpLogsBody(number, scale.quick ? 20 : 1000),
+    timesOf: (message) =>
+      (message as OtlpLogTimes).resourceLogs.flatMap(({ scopeLogs }) =>
+        scopeLogs.flatMap(({ logRecords }) => logRecords.map((one) => Math.round(Number(one.timeUnixNano) / 1e6))),
+      ),
+  },
   logs: {
     unit: 'lines',
     figure: 'linesPerCpuS',
@@ -126,11 +148,18 @@ const TASKS: Readonly<Record<string, Task>> = {
   },
 }
 
-/** What one body decodes to; the times of its rows prove that both sides read the same, and are looked at outside the measurement. */
-type Decode = (body: Uint8Array) => () => number[]
+/** What one body decodes to. Looked at outside the measurement: the times of its rows prove that both sides read the same. */
+interface Decoded {
+  times(): number[]
+  /** As Tocsin writes it to its own topic, in one record. */
+  recordBytes?(): number
+}
+type Decode = (body: Uint8Array) => Decoded
 
 const OURS = 'tocsin'
 const PEER = 'protobufjs'
+/** The same with an option of `snappy` that its documentation calls slower, and that is faster here: what decoding makes is copied out of a buffer. */
+const TUNED_PEER = 'protobufjs-tuned'
 /** The peer that does the same work, where reading is the smaller part of it. */
 const WORKING_PEER = 'protobufjs+parse'
 
@@ -152,45 +181,82 @@ function decoderOf(task: Task): Decode {
     const context = { ...shared, rejected: new Tally(), skipped: new Tally() }
     const batch = endpoint.decode({ path: task.path, headers, body, receivedMs: shared.receivedMs }, context)
     if (batch.kind === 'events' || context.rejected.total > 0) throw new Error(`${task.path} rejected ${context.rejected.text()}`)
-    return () => [...('timeMs' in batch ? batch.timeMs : batch.startMs)]
+    return { times: () => [...('timeMs' in batch ? batch.timeMs : batch.startMs)], recordBytes: () => encodeBatch(batch).length }
   }
 }
 
-function peerOf(task: Task, work: Task['work']): Decode {
+/** protobufjs generates a decoder from the schema when it is used first: it is as fast as one that its command-line tool writes. */
+function peerOf(task: Task, work: Task['work'], snappyOptions: DecOptions): Decode {
   return (body) => {
     const message: unknown = task.type.decode(
-      task.snappy ? (uncompressSync(Buffer.from(body.buffer, body.byteOffset, body.length)) as Buffer) : body,
+      task.snappy ? (uncompressSync(Buffer.from(body.buffer, body.byteOffset, body.length), snappyOptions) as Buffer) : body,
     )
     const done = work?.(message)
     if (work !== undefined && done === undefined) throw new Error('the peer did not do its work')
-    return () => task.timesOf(message)
+    return { times: () => task.timesOf(message) }
   }
 }
 
+/** The least that reading a body could cost: decompressed, and each of its words looked at once. */
+function floorNsPerRow(task: Task, bodies: readonly Uint8Array[], rowsPerBody: readonly number[], scale: Scale): number {
+  let seen = 0
+  const { units, cpuMs } = repeat({ ...scale, warmMs: scale.warmMs / 10, runMs: scale.runMs / 5 }, (n, watch) => {
+    const number = n % BODIES
+    watch.time(() => (seen ^= xorOf(task.snappy ? unsnappy(bodies[number]!, 2 ** 30) : bodies[number]!)))
+    return rowsPerBody[number]!
+  })
+  if (!Number.isInteger(seen)) throw new Error('nothing was looked at')
+  return (cpuMs * 1e6) / units
+}
+
+function xorOf(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  let xor = 0
+  for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    xor ^= view.getInt32(at, true) ^ view.getInt32(at + 4, true) ^ view.getInt32(at + 8, true) ^ view.getInt32(at + 12, true)
+  }
+  return xor
+}
+
 async function measure(name: string, scale: Scale): Promise<Measured> {
+  if (isHttpContender(name)) return measureHttp(name, scale)
+  if (name.startsWith('kafka ')) return measureKafka(name, scale)
   const [taskName, side] = name.split(' ') as [string, string]
   const task = TASKS[taskName]!
   const bodies = Array.from({ length: BODIES }, (_, number) => task.body(number, scale))
-  const decode = side === OURS ? decoderOf(task) : peerOf(task, side === WORKING_PEER ? task.work : undefined)
-  const rowsPerBody = bodies.map((body) => decode(body)().length)
-  const found = decode(bodies[1]!)().reduce((sum, timeMs) => sum + Math.round(timeMs) - START_MS + 1, 0)
+  const snappyOptions = { copyOutputData: side === TUNED_PEER }
+  const decode = side === OURS ? decoderOf(task) : peerOf(task, side === WORKING_PEER ? task.work : undefined, snappyOptions)
+  const rowsPerBody = bodies.map((body) => decode(body).times().length)
+  const found = decode(bodies[1]!)
+    .times()
+    .reduce((sum, timeMs) => sum + Math.round(timeMs) - START_MS + 1, 0)
   const result = repeat(scale, (n, watch) => {
     const number = n % BODIES
     watch.time(() => decode(bodies[number]!))
     return rowsPerBody[number]!
   })
-  return { ...result, found, also: { bodyBytes: bodies[0]!.length, rssMb: process.memoryUsage.rss() / 2 ** 20 } }
+  const rssMb = process.memoryUsage.rss() / 2 ** 20
+  const perRow = (bytes: number) => bytes / rowsPerBody[0]!
+  const floorNs = side === OURS ? floorNsPerRow(task, bodies, rowsPerBody, scale) : 0
+  const floors = floorNs === 0 ? 0 : (result.cpuMs * 1e6) / result.units / floorNs
+  const also = { rssMb, floors, bodyBytes: bodies[0]!.length, bodyBytesPerRow: perRow(bodies[0]!.length) }
+  return { ...result, found, also: { ...also, recordBytesPerRow: perRow(decode(bodies[0]!).recordBytes?.() ?? 0) } }
+}
+
+function sidesOf({ snappy, work }: Task): string[] {
+  return [OURS, PEER, ...(snappy ? [TUNED_PEER] : []), ...(work === undefined ? [] : [WORKING_PEER])]
 }
 
 function contenders(): Contender[] {
-  return Object.entries(TASKS).flatMap(([task, { unit, work }]) =>
-    [OURS, PEER, ...(work === undefined ? [] : [WORKING_PEER])].map((side) => ({ name: `${task} ${side}`, unit, task })),
+  const decoders = Object.entries(TASKS).flatMap(([task, { unit }]) =>
+    sidesOf(TASKS[task]!).map((side) => ({ name: `${task} ${side}`, unit, task, ...(side !== OURS && { flags: OBJECT_MAKERS_FLAGS }) })),
   )
+  return [...decoders, ...kafkaContenders(), ...httpContenders]
 }
 
 function json(results: Results): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(TASKS).map(([task, { figure, work }]) => {
+  const decoders = Object.fromEntries(
+    Object.entries(TASKS).map(([task, { figure, snappy, work }]) => {
       const ours = results.perCpuS(`${task} ${OURS}`)
       const peer = results.perCpuS(`${task} ${PEER}`)
       const ratio = results.ratio(`${task} ${OURS}`, `${task} ${PEER}`)
@@ -204,24 +270,33 @@ function json(results: Results): Record<string, unknown> {
           ratioOfRounds: summary(ratio),
           perWallS: Math.round(results.perWallS(`${task} ${OURS}`).median),
           peerPerWallS: Math.round(results.perWallS(`${task} ${PEER}`).median),
+          ...(snappy && {
+            tunedPeerPerCpuS: Math.round(results.perCpuS(`${task} ${TUNED_PEER}`).median),
+            tunedPeerRatio: rounded(results.ratio(`${task} ${OURS}`, `${task} ${TUNED_PEER}`).median),
+          }),
           ...(work !== undefined && {
             workingPeer: WORKING_PEER,
             workingPeerPerCpuS: Math.round(results.perCpuS(`${task} ${WORKING_PEER}`).median),
             workingPeerRatio: rounded(results.ratio(`${task} ${OURS}`, `${task} ${WORKING_PEER}`).median),
           }),
           bodyBytes: results.also(`${task} ${OURS}`, 'bodyBytes').median,
+          timesTheFloor: rounded(results.also(`${task} ${OURS}`, 'floors').median),
+          bodyBytesPerRow: rounded(results.also(`${task} ${OURS}`, 'bodyBytesPerRow').median),
+          recordBytesPerRow: rounded(results.also(`${task} ${OURS}`, 'recordBytesPerRow').median),
         },
       ]
     }),
   )
+  return { ...decoders, kafka: kafkaJson(results), http: httpJson(results) }
 }
 
 function notes(results: Results): string[] {
-  return Object.keys(TASKS).map((task) => {
+  const decoders = Object.keys(TASKS).map((task) => {
     const { median, min, max } = results.ratio(`${task} ${OURS}`, `${task} ${PEER}`)
     const also = (side: string, figure: string) => Math.round(results.also(`${task} ${side}`, figure).median)
-    return `${task}: ${median.toFixed(2)} times protobufjs (rounds ${min.toFixed(2)} to ${max.toFixed(2)}), bodies of ${also(OURS, 'bodyBytes')} bytes, ${also(OURS, 'rssMb')} MB resident against ${also(PEER, 'rssMb')}`
+    return `${task}: ${median.toFixed(2)} times protobufjs (rounds ${min.toFixed(2)} to ${max.toFixed(2)}), ${also(OURS, 'floors')} times the floor, bodies of ${also(OURS, 'bodyBytes')} bytes, ${also(OURS, 'rssMb')} MB resident against ${also(PEER, 'rssMb')}`
   })
+  return [...decoders, ...kafkaNotes(results)]
 }
 
 export const suite: Suite = { contenders, measure, json, notes }

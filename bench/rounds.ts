@@ -4,7 +4,7 @@
  */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Measured, Results, Scale, Spread, Suite } from './suite.ts'
+import type { Contender, Measured, Results, Scale, Spread, Suite } from './suite.ts'
 
 const RUNNER = fileURLToPath(new URL('run.ts', import.meta.url))
 
@@ -14,7 +14,7 @@ export async function runRounds(name: string, suite: Suite, scale: Scale, rounds
   for (let round = 0; round < rounds; round++) {
     for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
       tell(`${name}: round ${round + 1} of ${rounds}, ${contender.name}`)
-      measured.get(contender.name)!.push(await measureApart(name, contender.name, scale))
+      measured.get(contender.name)!.push(await measureApart(name, contender, scale))
     }
   }
   for (const { name: one, task } of contenders) {
@@ -27,10 +27,10 @@ export async function runRounds(name: string, suite: Suite, scale: Scale, rounds
   return resultsOf(measured)
 }
 
-function measureApart(suite: string, contender: string, scale: Scale): Promise<Measured> {
+function measureApart(suite: string, { name, flags = [] }: Contender, scale: Scale): Promise<Measured> {
   return new Promise((resolve, reject) => {
-    const child = fork(RUNNER, [suite, '--measure', contender], {
-      execArgv: ['--import', import.meta.resolve('tsx'), '--import', import.meta.resolve('./built.mjs'), '--expose-gc'],
+    const child = fork(RUNNER, [suite, '--measure', name], {
+      execArgv: ['--import', import.meta.resolve('tsx'), '--import', import.meta.resolve('./built.mjs'), '--expose-gc', ...flags],
       stdio: ['ignore', 2, 2, 'ipc'],
     })
     let result: Measured | undefined
@@ -38,7 +38,7 @@ function measureApart(suite: string, contender: string, scale: Scale): Promise<M
     child.on('error', reject)
     child.on('exit', (code, signal) => {
       if (result !== undefined && code === 0) resolve(result)
-      else reject(new Error(`measuring ${contender} of ${suite} ended with ${signal ?? `exit code ${code}`}`))
+      else reject(new Error(`measuring ${name} of ${suite} ended with ${signal ?? `exit code ${code}`}`))
     })
     child.send(scale)
   })

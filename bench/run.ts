@@ -64,7 +64,7 @@ async function compare(suite: Suite): Promise<void> {
   const scale: Scale = {
     quick: values.quick,
     warmMs: values.quick ? 20 : 1000,
-    runMs: values.quick ? 20 : 2000,
+    runMs: values.quick ? 20 : 1000,
     recording: values.recording,
   }
   const where = { commit: commit(), node: process.version, machine: machine(), rounds }

@@ -9,7 +9,16 @@ export interface Contender {
   readonly unit: string
   /** Contenders of one task must have seen the same input and found the same in it. */
   readonly task?: string
+  /** Flags that its processes run with. */
+  readonly flags?: readonly string[]
 }
+
+/**
+ * What a decoder that makes objects runs best with. A message of 2,000 series is ten megabytes of them, all alive while it is decoded: by default they
+ * outlive the young generation, whose halves have 16 MB at most, are copied twice and then collected with the old one.
+ * https://nodejs.org/docs/latest-v20.x/api/cli.html#--max-semi-space-sizesize-in-megabytes
+ */
+export const OBJECT_MAKERS_FLAGS = ['--max-semi-space-size=64']
 
 export interface Measured {
   readonly units: number

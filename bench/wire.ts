@@ -47,6 +47,13 @@ message HistogramDataPoint {
   fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; fixed64 count = 4; double sum = 5; repeated fixed64 bucketCounts = 6;
   repeated double explicitBounds = 7; repeated KeyValue attributes = 9; double min = 11; double max = 12;
 }
+message LogsData { repeated ResourceLogs resourceLogs = 1; }
+message ResourceLogs { Resource resource = 1; repeated ScopeLogs scopeLogs = 2; }
+message ScopeLogs { Scope scope = 1; repeated LogRecord logRecords = 2; }
+message LogRecord {
+  fixed64 timeUnixNano = 1; int32 severityNumber = 2; string severityText = 3; AnyValue body = 5; repeated KeyValue attributes = 6;
+  uint32 droppedAttributesCount = 7; fixed32 flags = 8; bytes traceId = 9; bytes spanId = 10; fixed64 observedTimeUnixNano = 11;
+}
 message Event { fixed64 timeUnixNano = 1; string name = 2; repeated KeyValue attributes = 3; }
 message Status { string message = 2; int32 code = 3; }
 message KeyValue { string key = 1; AnyValue value = 2; }
@@ -58,6 +65,7 @@ export const WriteRequest2 = root.lookupType('Request')
 export const PushRequest = root.lookupType('PushRequest')
 export const TracesData = root.lookupType('TracesData')
 export const MetricsData = root.lookupType('MetricsData')
+export const LogsData = root.lookupType('LogsData')
 
 /** When the first body was sent. */
 export const START_MS = Date.UTC(2026, 0, 5, 9)
@@ -255,6 +263,43 @@ export function otlpMetricsBody(scrape: number, points = 2000): Uint8Array {
     ],
   }))
   return MetricsData.encode(MetricsData.fromObject({ resourceMetrics })).finish()
+}
+
+/** 1,000 records of 5 services as an SDK exports them: plain text with a trace and three attributes. */
+export function otlpLogsBody(number: number, records = 1000): Uint8Array {
+  const random = randomOf(number + 1)
+  const text = (key: string, stringValue: string) => ({ key, value: { stringValue } })
+  const services = 5
+  const recordOf = (i: number) => {
+    const time = `${START_MS + number * 1000 + i}000000`
+    return {
+      timeUnixNano: time,
+      observedTimeUnixNano: time,
+      severityNumber: i % 50 === 0 ? 17 : 9,
+      severityText: i % 50 === 0 ? 'ERROR' : 'INFO',
+      body: { stringValue: `order ${Math.floor(random() * 1e9)} stored in ${(random() * 100).toFixed(2)} ms for customer ${i}` },
+      traceId: hexOf(random, 16),
+      spanId: hexOf(random, 8),
+      attributes: [
+        text('code.function.name', 'storeOrder'),
+        text('thread.name', `http-nio-8080-exec-${i % 16}`),
+        text('log.logger', 'c.e.shop.OrderController'),
+      ],
+    }
+  }
+  const resourceLogs = Array.from({ length: services }, (_, service) => ({
+    resource: {
+      attributes: [
+        text('service.name', `service-${service}`),
+        text('k8s.pod.name', `service-${service}-6f7c9d8b5-x2x4z`),
+        text('telemetry.sdk.language', 'java'),
+      ],
+    },
+    scopeLogs: [
+      { scope: { name: 'c.e.shop.OrderController' }, logRecords: Array.from({ length: records / services }, (_, i) => recordOf(i)) },
+    ],
+  }))
+  return LogsData.encode(LogsData.fromObject({ resourceLogs })).finish()
 }
 
 /** 1,000 lines in 5 streams, half of them JSON, in a snappy block. */

@@ -8,6 +8,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import type { Config } from './config.ts'
 import { messageOf } from './errors.ts'
+import { createReplayer } from './dead-letter-replay.ts'
+import { registerDeadLetters } from './dead-letters-api.ts'
+import { deadLetterKeeper, lettersInStore } from './dead-letters.ts'
 import { startCorrelateStage } from './correlate/stage.ts'
 import { loadModels } from './detect/model-files.ts'
 import type { VectorSink } from './detect/detector.ts'
@@ -33,6 +36,9 @@ import { registerPages } from './web/server.ts'
 
 export const ROLES = ['ingest', 'detect', 'correlate', 'notify', 'web'] as const
 export type Role = (typeof ROLES)[number]
+
+/** What time it is, for those who are handed no clock. */
+export const systemClock = () => Date.now()
 
 export interface AppOptions {
   readonly config: Config
@@ -85,7 +91,7 @@ async function start(
   stop: () => Promise<void>,
 ): Promise<App> {
   const { config, telemetry, print = (text) => process.stdout.write(text) } = options
-  const clock = () => Date.now()
+  const clock = systemClock
   let isStarted = false
   const readiness: (() => Promise<unknown>)[] = [
     async () => {
@@ -127,6 +133,13 @@ async function start(
     await transport.ensureTopic(topics.telemetry, spread)
     await transport.ensureTopic(topics.findings, 1)
     await transport.ensureTopic(topics.deadLetters, 1)
+    if (config.transport === 'embedded' && db !== undefined) {
+      // Nothing else would keep them. Subscribed before the stages and so there until after them.
+      const letters = await transport.subscribe(topics.deadLetters, 'store', deadLetterKeeper(db, telemetry))
+      cleanup.push(async () => letters[Symbol.asyncDispose]())
+      const replayer = createReplayer({ transport, topics, config, partitions: spread, telemetry, clock })
+      registerDeadLetters(http, { box: lettersInStore(db), replayer, clock, token: config.http.token })
+    }
   }
 
   const plan: PlanNotices = planNotices(config.notify)
@@ -160,10 +173,10 @@ async function start(
   let door: Door | undefined
   if (roles.has('ingest')) {
     const alerts = new ActiveAlerts()
-    door = createDoors({ transport: transport!, topics, partitions: spread, config: config.ingest, telemetry, clock, alerts })
-    if (options.wrapDoor !== undefined) door = await options.wrapDoor(door)
+    const doors = createDoors({ transport: transport!, topics, partitions: spread, config: config.ingest, telemetry, clock, alerts })
+    door = options.wrapDoor === undefined ? doors : await options.wrapDoor(doors)
     registerDoors(http, door, { limits: config.ingest.limits, token: config.http.token, clock, alerts })
-    const sources = await startKafkaSources({ transport: transport!, topics, door, config: config.ingest, telemetry, clock })
+    const sources = await startKafkaSources({ transport: transport!, topics, door: doors, config: config.ingest, telemetry, clock })
     cleanup.push(async () => sources[Symbol.asyncDispose]())
     if (options.liveTicks ?? true) cleanup.push(startTicks(door, config.ingest.tickMs, clock, telemetry))
   }

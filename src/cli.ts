@@ -19,6 +19,9 @@ const USAGE = `Tocsin: one fault, one page, with the probable cause.
   tocsin train    train the service model   [--recording FOLDER | --vectors FILE] [--out models/NAME] [--seed N]
   tocsin explain-name   which rule names a service: --metric 'up{job="x"}' | --log '{app="x"}' | --alert '{…}' |
                   --resource service.name=x,k8s.pod.name=y   [--json]
+  tocsin dead-letters   what could not be read: list | show ID… | replay ID… | replay --all
+                  [--topic T] [--reason R] [--since 2h|2026-11-23T10:00:00Z] [--limit N] [--json];
+                  replay: [--encoding E] [--dry-run] [--again]
   tocsin config   check | example | schema
   tocsin version
 
@@ -84,6 +87,34 @@ function rolesOf(text: string | undefined): readonly Role[] {
 function seedOf(text = '7'): number {
   if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--seed takes a whole number, not ${JSON.stringify(text)}`)
   return Number(text)
+}
+
+function limitOf(text: string | undefined, fallback: number): number {
+  if (text === undefined) return fallback
+  if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000)
+    throw new UsageError(`--limit takes a number from 1 to 10000, not ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** `90m` is so long ago; else a time with its zone. */
+function sinceOf(text: string | undefined): { readonly atMs: number } | { readonly agoMs: number } | undefined {
+  if (text === undefined) return undefined
+  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  if (count !== undefined) return { agoMs: Number(count) * UNITS_MS[unit!]! }
+  const atMs = /^\d{4}-\d\d-\d\dT.*(?:Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(atMs))
+    throw new UsageError(`--since takes 90s, 15m, 2h, 3d or a time like 2026-11-23T10:00:00Z, not ${JSON.stringify(text)}`)
+  return { atMs }
+}
+
+async function encodingOf(text: string | undefined) {
+  if (text === undefined) return undefined
+  const { PAYLOAD_ENCODINGS } = await import('./ingest/config.ts')
+  const known = PAYLOAD_ENCODINGS.find((encoding) => encoding === text)
+  if (known === undefined) throw new UsageError(`--encoding takes ${PAYLOAD_ENCODINGS.join(', ')}, not ${JSON.stringify(text)}`)
+  return known
 }
 
 function only(positionals: readonly string[], what: string): string {
@@ -154,6 +185,37 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
       throw new UsageError(`--${signal}: ${messageOf(error)}`, { cause: error })
     }
     explainNameCommand(configOf(values), signal, pairs, values.json === true)
+  },
+  async 'dead-letters'(args) {
+    const [text, flag] = [{ type: 'string' }, { type: 'boolean' }] as const
+    const { values, positionals } = parse(args, {
+      topic: text,
+      reason: text,
+      since: text,
+      limit: text,
+      encoding: text,
+      json: flag,
+      all: flag,
+      again: flag,
+      'dry-run': flag,
+    })
+    const [action = 'list', ...ids] = positionals
+    if (action !== 'list' && action !== 'show' && action !== 'replay')
+      throw new UsageError(`tocsin dead-letters takes list, show or replay, not ${JSON.stringify(action)}`)
+    const { all = false, again = false, json = false, 'dry-run': dryRun = false, topic, reason } = values
+    if (action === 'list') none(ids)
+    if (action === 'show' && ids.length === 0) throw new UsageError('give the ID of a dead letter: tocsin dead-letters list shows them')
+    if (action === 'replay' && ids.length > 0 === all) throw new UsageError('replay takes the IDs of dead letters, or --all, and not both')
+    for (const name of ['topic', 'reason', 'since', 'limit'] as const)
+      if (values[name] !== undefined && ids.length > 0) throw new UsageError(`--${name} has no use beside an ID`)
+    for (const name of ['encoding', 'dry-run', 'again', 'all'] as const)
+      if (values[name] !== undefined && action !== 'replay') throw new UsageError(`--${name} is for tocsin dead-letters replay`)
+    const filter = { topic, reason, limit: limitOf(values.limit, action === 'list' ? 50 : 10_000) }
+    const since = sinceOf(values.since)
+    const encoding = await encodingOf(values.encoding)
+    const { deadLetters } = await import('./dead-letters-command.ts')
+    const options = { action, ids, filter, since, encoding, dryRun, again, json } as const
+    process.exitCode = await deadLetters(configOf(values), options, (line) => process.stdout.write(line))
   },
   async config(args) {
     const { values, positionals } = parse(args, {})

@@ -27,6 +27,8 @@ describe('npm run bench', () => {
       remoteWrite: { samplesPerCpuS: aRate, ...beside },
       spans: { spansPerCpuS: aRate, ...beside },
       logs: { linesPerCpuS: aRate, ...beside },
+      kafka: { recordsPerCpuS: aRate, peer: 'eachMessage', peerPerCpuS: aRate, ratio: expect.any(Number) as number },
+      http: { requestsPerCpuS: aRate, peer: 'node:http, protobufjs', peerPerCpuS: aRate, ratio: expect.any(Number) as number },
       commit: expect.stringMatching(/^[0-9a-f]{7,}\+?$|^unknown$/) as string,
       node: process.version,
       rounds: 1,

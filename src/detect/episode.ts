@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto'
 import type { Anomaly, Symptom } from '../model.ts'
 import type { Emit } from './detector.ts'
+import { addPoint, columnsOf, newChart, type Chart } from './episode-chart.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 export interface EpisodeRules {
@@ -54,15 +55,6 @@ const CLEAR = 0.8
 const MAX_EVIDENCE = 12
 const MAX_SENTENCE = 500
 
-interface Chart {
-  readonly timeMs: number[]
-  readonly observed: number[]
-  readonly expected: number[]
-  readonly low: number[]
-  readonly high: number[]
-  readonly score: number[]
-}
-
 interface Episode {
   subject: Subject
   startMs: number
@@ -76,9 +68,6 @@ interface Episode {
   toldMs: number
   toldScore: number
   chart: Chart
-  /** Observations per chart point, and how many the last point stands for. */
-  stride: number
-  inLast: number
 }
 
 export class Episodes {
@@ -279,40 +268,18 @@ export class Episodes {
       const timeMs = this.#times[at]!
       const [observed, expected, low, high] = this.#values.subarray(at * 4, at * 4 + 4)
       const score = timeMs >= episode.startMs ? 1 : 0
-      this.#point(episode, { timeMs, observed: observed!, expected: expected!, low: low!, high: high!, score, direction: 'up', volume: 0 })
+      addPoint(episode.chart, timeMs, observed!, expected!, low!, high!, score, this.#rules.chartPoints)
     }
   }
 
   #draw(episode: Episode, o: Observation): void {
     const low = Number.isFinite(o.low) ? o.low : Math.min(o.observed, o.expected)
     const high = Number.isFinite(o.high) ? o.high : Math.max(o.observed, o.expected)
-    this.#point(episode, { ...o, low, high })
-  }
-
-  #point(episode: Episode, o: Observation): void {
-    const { chart } = episode
-    if (episode.inLast > 0 && episode.inLast < episode.stride) {
-      episode.inLast++
-      if (!(o.score > chart.score.at(-1)!)) return
-      dropLast(chart)
-    } else {
-      if (chart.timeMs.length >= this.#rules.chartPoints) {
-        halve(chart)
-        episode.stride *= 2
-      }
-      episode.inLast = 1
-    }
-    chart.timeMs.push(o.timeMs)
-    chart.observed.push(drawn(o.observed))
-    chart.expected.push(drawn(o.expected))
-    chart.low.push(drawn(o.low))
-    chart.high.push(drawn(o.high))
-    chart.score.push(Number.isNaN(o.score) ? 0 : o.score)
+    addPoint(episode.chart, o.timeMs, o.observed, o.expected, low, high, o.score, this.#rules.chartPoints)
   }
 }
 
 function started(subject: Subject, o: Observation): Episode {
-  const chart: Chart = { timeMs: [], observed: [], expected: [], low: [], high: [], score: [] }
   // The score told last is 0 so that the first telling needs no rule of its own.
   return {
     subject,
@@ -324,9 +291,7 @@ function started(subject: Subject, o: Observation): Episode {
     quietSinceMs: 0,
     toldMs: 0,
     toldScore: 0,
-    chart,
-    stride: 1,
-    inLast: 0,
+    chart: newChart(),
   }
 }
 
@@ -338,26 +303,6 @@ function lastWord({ subject, unit }: Subject, { observed, expected }: Observatio
 
 function scoreOf(o: Observation): number {
   return Math.min(MAX_SCORE, o.score)
-}
-
-/** Six figures are more than a chart can show, and half the bytes. */
-function drawn(value: number): number {
-  return Number(value.toPrecision(6))
-}
-
-/** Of every two neighbours the one with the higher score stays, so that peaks outlive the thinning; so does the very first, from before it began. */
-function halve(chart: Chart): void {
-  const columns = [chart.timeMs, chart.observed, chart.expected, chart.low, chart.high, chart.score]
-  const half = Math.ceil(chart.score.length / 2)
-  for (let i = 0; i < half; i++) {
-    const keep = i > 0 && (chart.score[2 * i + 1] ?? -1) > chart.score[2 * i]! ? 2 * i + 1 : 2 * i
-    for (const column of columns) column[i] = column[keep]!
-  }
-  for (const column of columns) column.length = half
-}
-
-function dropLast(chart: Chart): void {
-  for (const column of [chart.timeMs, chart.observed, chart.expected, chart.low, chart.high, chart.score]) column.pop()
 }
 
 function grown<A extends Float64Array | Float32Array | Uint32Array>(from: A, to: A): A {
@@ -376,10 +321,9 @@ function writeEpisode(to: SnapshotWriter, { subject, worst, chart, ...rest }: Ep
   for (const value of [worst.timeMs, worst.observed, worst.expected, worst.low, worst.high, worst.score, worst.volume]) to.f64(value)
   to.u8(worst.direction === 'up' ? 1 : 0)
   to.u8(rest.open ? 1 : 0)
-  for (const value of [rest.startMs, rest.run, rest.quiet, rest.quietSinceMs, rest.toldMs, rest.toldScore, rest.stride, rest.inLast])
+  for (const value of [rest.startMs, rest.run, rest.quiet, rest.quietSinceMs, rest.toldMs, rest.toldScore, chart.stride, chart.inLast])
     to.f64(value)
-  for (const column of [chart.timeMs, chart.observed, chart.expected, chart.low, chart.high, chart.score])
-    to.column(Float64Array.from(column))
+  for (const column of columnsOf(chart)) to.column(Float64Array.from(column))
 }
 
 function readEpisode(from: SnapshotReader): Episode {
@@ -409,6 +353,15 @@ function readEpisode(from: SnapshotReader): Episode {
     from.f64(),
   ]
   const column = (): number[] => Array.from(from.f64s())
-  const chart: Chart = { timeMs: column(), observed: column(), expected: column(), low: column(), high: column(), score: column() }
-  return { subject, startMs, run, open, worst, quiet, quietSinceMs, toldMs, toldScore, chart, stride, inLast }
+  const chart: Chart = {
+    timeMs: column(),
+    observed: column(),
+    expected: column(),
+    low: column(),
+    high: column(),
+    score: column(),
+    stride,
+    inLast,
+  }
+  return { subject, startMs, run, open, worst, quiet, quietSinceMs, toldMs, toldScore, chart }
 }

@@ -8,11 +8,10 @@ import type { Episodes, Observation, Subject } from './episode.ts'
 import { countOf, Level, stabilised } from './level.ts'
 import { OTHER_TEMPLATE, templateHash } from './log-templates.ts'
 import type { LogTemplates } from './log-templates.ts'
+import { guessedSeverity, shortened, times } from './log-wording.ts'
 import type { LogsConfig } from './logs-config.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
-const EXAMPLE_CHARS = 200
-const SUBJECT_CHARS = 140
 const WARN = 13
 const ERROR = 17
 /** Below so many windows a level is no more than a guess. */
@@ -22,7 +21,6 @@ const MAX_GROWTH = 10
 const INFO_PATIENCE = 1.5
 /** Windows that a level is taught in one step when a template comes back after a pause. */
 const MAX_CATCH_UP = 1000
-const TROUBLE = ['error', 'exception', 'fail', 'fatal', 'panic', 'refused', 'timeout', 'timed out', 'denied', 'out of memory']
 
 /** One template in one window of one service. */
 export interface TemplateTally {
@@ -392,29 +390,7 @@ export class ServiceLogs {
   }
 }
 
-/** The beginning of a line, as a string of its own: a slice would keep the whole line alive. Control characters become spaces. */
-export function clipped(text: string): string {
-  const cut = text.length > EXAMPLE_CHARS ? `${text.slice(0, EXAMPLE_CHARS - 1)}…` : text
-  let clean = ''
-  for (let i = 0; i < cut.length; i++) clean += cut.charCodeAt(i) < 32 ? ' ' : cut[i]
-  return Buffer.from(clean.trim(), 'utf8').toString('utf8')
-}
-
-function shortened(text: string): string {
-  return text.length > SUBJECT_CHARS ? `${text.slice(0, SUBJECT_CHARS - 1)}…` : text
-}
-
-/** Many senders name no severity; the line itself often does. */
-function guessedSeverity(text: string): number {
-  const lower = text.toLowerCase()
-  return TROUBLE.some((word) => lower.includes(word)) ? ERROR : 0
-}
-
 /** How much more than usual a service says besides; 1 when it says less. */
 function growthOf(lines: number, usual: number): number {
   return Math.max(1, Math.min(MAX_GROWTH, lines / Math.max(1, usual)))
-}
-
-function times(count: number): string {
-  return count === 1 ? 'once' : `${count} times`
 }

@@ -52,6 +52,8 @@ const TYPES: readonly SeriesType[] = ['unknown', 'counter', 'gauge', 'delta', 's
 /** The first version of the detector's snapshot that has them. */
 const TYPED_SINCE = 3
 
+/** Who says nothing for so long is silent. */
+export const SILENT_MS = 300_000
 const GAP_INTERVALS = 5
 const GAP_MS = 300_000
 /** So many falls, in so large a share of the samples, and it is no counter whatever its name says. */
@@ -127,16 +129,24 @@ export class SeriesTable {
     return id
   }
 
-  /** What the series is has become known, or is another thing now: true when it is to be watched in another way, as if it were new. */
+  /** Whether a series of this type is counted in another way. */
+  countsOtherwise(id: number, { name, labels, type }: Series): boolean {
+    const { kind, series } = this.entry(id)
+    return (type === 'delta') !== (series.type === 'delta') || classifyMetric(name, labels, type).shape !== kind.shape
+  }
+
+  /** What the series is has become known, or is another thing now: true when what was learned of it is of no use any more. */
   retype(id: number, series: Series): boolean {
     const entry = this.entry(id)
-    const kind = classifyMetric(series.name, series.labels, series.type)
-    const changed = kind.shape !== entry.kind.shape || (series.type === 'delta') !== (entry.series.type === 'delta')
-    this.#entries[id] = { ...entry, series, kind, failed: kind.served ? failedRequests(series.labels) : undefined }
-    if (!changed) return false
     const c = this.#c
-    c.lastMs[id] = c.stepMs[id] = c.sum[id] = c.count[id] = c.samples[id] = c.falls[id] = c.gauge[id] = 0
-    return true
+    const kind = classifyMetric(series.name, series.labels, series.type)
+    // A counter that fell so often that it was taken for a gauge is one after all.
+    const isAnother = kind.shape !== entry.kind.shape || c.gauge[id] === 1
+    const isCountedOtherwise = isAnother || (series.type === 'delta') !== (entry.series.type === 'delta')
+    this.#entries[id] = { ...entry, series, kind, failed: kind.served ? failedRequests(series.labels) : undefined }
+    if (isCountedOtherwise) c.lastMs[id] = c.stepMs[id] = c.sum[id] = c.count[id] = 0
+    if (isAnother) c.samples[id] = c.falls[id] = c.gauge[id] = 0
+    return isAnother
   }
 
   remove(id: number): void {

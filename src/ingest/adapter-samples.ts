@@ -8,21 +8,51 @@ import type { MetricBatch } from '../model.ts'
 import { MetricColumns } from './columns.ts'
 import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
+import { expectFewValues } from './json-body.ts'
+import type { LineRecord } from './line-records.ts'
 import { admitSeries, labelFault } from './metric-series.ts'
 
 const LINE_FEED = 0x0a
 
 export function decodeAdapterSamples(body: Uint8Array, context: DecodeContext): MetricBatch {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
   const columns = new MetricColumns(context)
-  const whole = parsed(text.toString('utf8'))
-  if (Array.isArray(whole)) for (const one of whole) takeSample(one, columns, context)
-  else if (whole !== undefined) takeSample(whole, columns, context)
-  else takeLines(text, columns, context)
+  if (!readBody(body, columns, context)) throw new DecodeError('malformed', 'the body is no JSON, neither as a whole nor line by line')
   return columns.finish()
 }
 
-function takeLines(text: Buffer, columns: MetricColumns, context: DecodeContext): void {
+/** Many records at once. Those of which nothing can be read are told in `context.unread`. */
+export function decodeAdapterRecords(records: readonly LineRecord[], context: DecodeContext): MetricBatch {
+  const columns = new MetricColumns(context)
+  for (let index = 0; index < records.length; index++) {
+    const { rows } = columns
+    const rejected = context.rejected.total
+    if (!readBody(records[index]!.value, columns, context)) {
+      context.unread?.push({ index, error: new DecodeError('malformed', 'the record is no JSON, neither as a whole nor line by line') })
+    } else if (columns.rows === rows && context.rejected.total > rejected) {
+      const reason = UNREADABLE.find((one) => one === context.rejected.latest)
+      if (reason !== undefined) context.unread?.push({ index, error: new DecodeError(reason, FAULT_TEXT) })
+    }
+  }
+  return columns.finish()
+}
+
+/** What is wrong with the sample itself; the others say that it comes at the wrong time or is one too many. */
+const UNREADABLE = ['not-json', 'not-a-sample', 'bad-time', 'bad-value']
+const FAULT_TEXT = 'a sample is an object with timestamp (RFC 3339), value (decimal text), name and labels (texts)'
+
+/** False: there is no JSON in it. */
+function readBody(body: Uint8Array, columns: MetricColumns, context: DecodeContext): boolean {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  expectFewValues(text)
+  const whole = parsed(text.toString('utf8'))
+  if (whole === undefined) return takeLines(text, columns, context)
+  if (Array.isArray(whole)) for (const one of whole) takeSample(one, columns, context)
+  else takeSample(whole, columns, context)
+  return true
+}
+
+function takeLines(text: Buffer, columns: MetricColumns, context: DecodeContext): boolean {
+  let bad = 0
   let read = 0
   for (let start = 0; start < text.length;) {
     const found = text.indexOf(LINE_FEED, start)
@@ -31,13 +61,14 @@ function takeLines(text: Buffer, columns: MetricColumns, context: DecodeContext)
     start = end + 1
     if (line === '') continue
     const sample = parsed(line)
-    if (sample === undefined) context.rejected.add('not-json')
+    if (sample === undefined) bad++
     else {
       takeSample(sample, columns, context)
       read++
     }
   }
-  if (read === 0) throw new DecodeError('malformed', 'the body is no JSON, neither as a whole nor line by line')
+  if (read > 0 && bad > 0) context.rejected.add('not-json', bad)
+  return read > 0
 }
 
 /** Undefined when it is no JSON. */

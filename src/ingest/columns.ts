@@ -13,11 +13,24 @@ const FIRST_ROWS = 256
 
 let batches = 0
 
+interface MetricArrays {
+  readonly seriesIndex: Uint32Array<ArrayBuffer>
+  readonly timeMs: Float64Array<ArrayBuffer>
+  readonly value: Float64Array<ArrayBuffer>
+  readonly stale: Uint8Array<ArrayBuffer>
+}
+
+/** The arrays of the batch before, which was copied out of them: requests come one after the other, and new ones cost more than what is written to them. */
+let spare: MetricArrays | undefined
+/** Larger ones are not kept. */
+const MAX_SPARE_ROWS = 32_768
+
 export class MetricColumns {
   readonly series: Series[] = []
   rows = 0
   /** Of this batch, so that an entry knows whether it is in its table already. */
   readonly #batch = ++batches
+  #capacity: number
   #seriesIndex: Uint32Array<ArrayBuffer>
   #timeMs: Float64Array<ArrayBuffer>
   #value: Float64Array<ArrayBuffer>
@@ -26,16 +39,18 @@ export class MetricColumns {
 
   constructor(context: DecodeContext) {
     this.#context = context
-    const rows = firstRows(context)
-    this.#seriesIndex = new Uint32Array(rows)
-    this.#timeMs = new Float64Array(rows)
-    this.#value = new Float64Array(rows)
-    this.#stale = new Uint8Array(rows)
+    const arrays = spare ?? metricArrays(FIRST_ROWS)
+    spare = undefined
+    this.#capacity = Math.min(arrays.timeMs.length, context.limits.maxRowsPerRequest)
+    this.#seriesIndex = arrays.seriesIndex
+    this.#timeMs = arrays.timeMs
+    this.#value = arrays.value
+    this.#stale = arrays.stale
   }
 
   push(timeMs: number, value: number, stale: boolean): void {
     const row = this.rows
-    if (row === this.#timeMs.length) this.#grow()
+    if (row === this.#capacity) this.#grow()
     this.#timeMs[row] = timeMs
     this.#value[row] = value
     this.#stale[row] = stale ? 1 : 0
@@ -44,7 +59,9 @@ export class MetricColumns {
 
   /** All rows from `firstRow` on belong to this series. */
   assign(firstRow: number, entry: SeriesEntry): void {
-    this.#seriesIndex.fill(this.#indexOf(entry), firstRow, this.rows)
+    const index = this.#indexOf(entry)
+    const seriesIndex = this.#seriesIndex
+    for (let row = firstRow; row < this.rows; row++) seriesIndex[row] = index
   }
 
   /** One row of a series. */
@@ -53,17 +70,18 @@ export class MetricColumns {
     this.#seriesIndex[this.rows - 1] = this.#indexOf(entry)
   }
 
+  /** The batch; nothing can be added after that. */
   finish(): MetricBatch {
     const rows = this.rows
-    return {
-      kind: 'metrics',
-      rows,
-      series: this.series,
-      seriesIndex: this.#seriesIndex.slice(0, rows),
-      timeMs: this.#timeMs.slice(0, rows),
-      value: this.#value.slice(0, rows),
-      stale: this.#stale.slice(0, rows),
-    }
+    const columns = metricArrays(rows)
+    columns.seriesIndex.set(this.#seriesIndex.subarray(0, rows))
+    columns.timeMs.set(this.#timeMs.subarray(0, rows))
+    columns.value.set(this.#value.subarray(0, rows))
+    columns.stale.set(this.#stale.subarray(0, rows))
+    this.#capacity = rows
+    if (this.#timeMs.length <= MAX_SPARE_ROWS)
+      spare = { seriesIndex: this.#seriesIndex, timeMs: this.#timeMs, value: this.#value, stale: this.#stale }
+    return { kind: 'metrics', rows, series: this.series, ...columns }
   }
 
   #indexOf(entry: SeriesEntry): number {
@@ -77,10 +95,23 @@ export class MetricColumns {
 
   #grow(): void {
     const rows = grownRows(this.rows, this.#context)
-    this.#seriesIndex = grown(this.#seriesIndex, new Uint32Array(rows))
-    this.#timeMs = grown(this.#timeMs, new Float64Array(rows))
-    this.#value = grown(this.#value, new Float64Array(rows))
-    this.#stale = grown(this.#stale, new Uint8Array(rows))
+    const fresh = metricArrays(rows)
+    this.#capacity = rows
+    this.#seriesIndex = grown(this.#seriesIndex, fresh.seriesIndex)
+    this.#timeMs = grown(this.#timeMs, fresh.timeMs)
+    this.#value = grown(this.#value, fresh.value)
+    this.#stale = grown(this.#stale, fresh.stale)
+  }
+}
+
+/** In one piece of memory: taking it costs more than dividing it. */
+function metricArrays(rows: number): MetricArrays {
+  const buffer = new ArrayBuffer(21 * rows)
+  return {
+    timeMs: new Float64Array(buffer, 0, rows),
+    value: new Float64Array(buffer, 8 * rows, rows),
+    seriesIndex: new Uint32Array(buffer, 16 * rows, rows),
+    stale: new Uint8Array(buffer, 20 * rows, rows),
   }
 }
 

@@ -220,32 +220,46 @@ export const namingConfig = z.strictObject({
 })
 export type NamingConfig = z.infer<typeof namingConfig>
 
-/** Forms in which a record of a Kafka topic can be read. */
-export const PAYLOAD_ENCODINGS = [
-  'otlp_proto',
-  'otlp_json',
-  'remote_write',
-  'loki_json',
-  'loki_proto',
-  'loki_stream',
-  'alerts',
-  'changes',
-  'lines',
-] as const
+/** Forms in which the records of a Kafka topic can be read, by what they carry. */
+export const ENCODINGS_OF = {
+  metrics: ['otlp_proto', 'otlp_json', 'remote_write', 'mimir', 'adapter_json'],
+  logs: ['otlp_proto', 'otlp_json', 'loki_proto', 'loki_json', 'loki_stream', 'lines'],
+  traces: ['otlp_proto', 'otlp_json', 'jaeger_proto', 'jaeger_json', 'zipkin_proto', 'zipkin_json'],
+  events: ['alerts', 'alertmanager_webhook', 'changes'],
+} as const
+export type SourceSignal = keyof typeof ENCODINGS_OF
+export type PayloadEncoding = (typeof ENCODINGS_OF)[SourceSignal][number]
 
-const sourceConfig = z.strictObject({
-  topic: z.string().min(1).describe('Kafka topic with native payloads.'),
-  signal: z
-    .enum(['metrics', 'logs', 'traces', 'events'])
-    .describe('What the topic carries; OTLP payloads cannot be told apart without it.'),
-  encoding: z
-    .enum(['auto', ...PAYLOAD_ENCODINGS])
-    .default('auto')
-    .describe(
-      'How its records are encoded; `auto` looks at headers, then at the first bytes. `lines`: one log line per record, JSON or text.',
-    ),
-  service: z.string().default('').describe('Service of log lines that name none (`lines` only).'),
-})
+const SIGNALS = Object.keys(ENCODINGS_OF) as SourceSignal[]
+export const PAYLOAD_ENCODINGS: readonly PayloadEncoding[] = [...new Set(SIGNALS.flatMap((signal) => ENCODINGS_OF[signal]))]
+
+const sourceConfig = z
+  .strictObject({
+    topic: z.string().min(1).describe('Kafka topic with native payloads.'),
+    signal: z.enum(SIGNALS).describe('What the topic carries; OTLP payloads cannot be told apart without it.'),
+    encoding: z
+      .enum(['auto', ...PAYLOAD_ENCODINGS])
+      .default('auto')
+      .describe(
+        'How its records are encoded; `auto` looks at headers, then at the first bytes. `remote_write`: 1.0 or 2.0, plain or snappy. `mimir`: ' +
+          "ingest storage. `adapter_json`: prometheus-kafka-adapter's samples. `loki_stream`: one stream per record, as Loki itself writes. " +
+          '`lines`: one log line per record, JSON or text. `changes`: deploys, CloudEvents, CDEvents.',
+      ),
+    service: z.string().default('').describe('Service of log lines that name none (`lines` only).'),
+  })
+  .refine(({ signal, encoding }) => encoding === 'auto' || carries(signal, encoding), {
+    path: ['encoding'],
+    error: ({ input }) => {
+      const { signal, encoding } = input as { signal: SourceSignal; encoding: string }
+      return `${encoding} carries no ${signal}: use ${ENCODINGS_OF[signal].join(', ')} or auto`
+    },
+  })
+
+function carries(signal: SourceSignal, encoding: PayloadEncoding): boolean {
+  const of: readonly PayloadEncoding[] = ENCODINGS_OF[signal]
+  return of.includes(encoding)
+}
+
 export type SourceConfig = z.infer<typeof sourceConfig>
 
 const grpcConfig = z.strictObject({

@@ -4,6 +4,7 @@
  */
 import { DecodeError } from '../errors.ts'
 import type { Limits } from './config.ts'
+import type { UnreadRecord } from './door.ts'
 import type { Naming } from './naming.ts'
 import type { SeriesRegistry } from './series-registry.ts'
 import type { ServiceRegistry } from './service-registry.ts'
@@ -12,8 +13,10 @@ import type { ServiceRegistry } from './service-registry.ts'
 export class Tally {
   readonly #counts = new Map<string, number>()
   total = 0
+  latest = ''
 
   add(reason: string, count = 1): void {
+    this.latest = reason
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + count)
     this.total += count
   }
@@ -44,6 +47,8 @@ export interface DecodeContext {
   readonly services: ServiceRegistry
   readonly rejected: Tally
   readonly skipped: Tally
+  /** Filled by decoders of framed records. */
+  readonly unread?: UnreadRecord[]
 }
 
 /** Why a row with this time is not taken, or '' when it is. */

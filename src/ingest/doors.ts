@@ -13,16 +13,19 @@ import type { ActiveAlerts } from './active-alerts.ts'
 import type { IngestConfig } from './config.ts'
 import { Tally } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
-import type { Door, DoorRequest, DoorResponse } from './door.ts'
+import type { BulkDoor, Door, DoorRequest, DoorResponse, Outcome } from './door.ts'
 import { textResponse } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
 import { EVENT_ENDPOINTS } from './event-endpoints.ts'
+import { jaegerEndpoint } from './jaeger-endpoint.ts'
 import { LOKI_ENDPOINTS } from './loki-endpoint.ts'
+import { merged } from './merge.ts'
 import { Naming } from './naming.ts'
 import { otlpLogsEndpoint, otlpMetricsEndpoint, otlpTracesEndpoint } from './otlp-endpoints.ts'
 import { REMOTE_WRITE_ENDPOINTS } from './remote-write-endpoint.ts'
 import { SeriesRegistry } from './series-registry.ts'
 import { ServiceBudgets, giveBack } from './service-budget.ts'
+import type { Spent } from './service-budget.ts'
 import { ServiceRegistry } from './service-registry.ts'
 import { halves, rowsOf, splitByPartition } from './split.ts'
 import type { RowBatch } from './split.ts'
@@ -40,7 +43,7 @@ export interface DoorsOptions {
   readonly alerts?: ActiveAlerts
 }
 
-export function createDoors(options: DoorsOptions): Door {
+export function createDoors(options: DoorsOptions): Door & BulkDoor {
   return new Doors(options)
 }
 
@@ -53,13 +56,19 @@ export const ENDPOINTS: ReadonlyMap<string, Endpoint> = new Map(
     otlpMetricsEndpoint,
     otlpLogsEndpoint,
     zipkinEndpoint,
+    jaegerEndpoint,
     ...EVENT_ENDPOINTS,
   ].map((endpoint) => [endpoint.path, endpoint]),
 )
 
 const FORGET_EVERY_MS = 300_000
 
-class Doors implements Door {
+/** What was read of a request, or why nothing was. */
+type Decoded =
+  | { readonly batch: RowBatch; readonly context: DecodeContext; readonly spent: Spent }
+  | { readonly batch: undefined; readonly error: DecodeError }
+
+class Doors implements Door, BulkDoor {
   readonly #options: DoorsOptions
   readonly #naming: Naming
   readonly #series: SeriesRegistry
@@ -130,60 +139,114 @@ class Doors implements Door {
     )
   }
 
-  async #handle(endpoint: Endpoint, request: DoorRequest): Promise<DoorResponse> {
+  async acceptAll(requests: readonly DoorRequest[]): Promise<readonly Outcome[]> {
     const { limits } = this.#options.config
+    const batches: RowBatch[] = []
+    const outcomes: Outcome[] = []
+    const counts = new DoorCounts()
+    let bytes = 0
+    for (const request of requests) bytes += request.body.length
+    if (this.#inFlightBytes + bytes > limits.maxInFlightBytes) throw new Error('too much in flight')
+    for (const request of requests) {
+      const endpoint = ENDPOINTS.get(request.path)
+      if (endpoint === undefined) throw new Error(`there is no door at ${request.path}`)
+      const decoded = this.#decode(endpoint, request)
+      counts.add(endpoint.name, request.body.length, decoded.batch === undefined ? -1 : rowsOf(decoded.batch))
+      if (decoded.batch === undefined) outcomes.push({ refusal: decoded.error, rows: 0, unread: [], rejected: [] })
+      else {
+        const { rejected, unread = [] } = decoded.context
+        batches.push(decoded.batch)
+        outcomes.push({
+          refusal: undefined,
+          rows: rowsOf(decoded.batch),
+          unread,
+          rejected: rejected.total === 0 ? [] : [...rejected.entries()],
+        })
+      }
+    }
+    await this.#publish(
+      merged(batches).flatMap((batch) => this.#recordsOf(batch)),
+      bytes,
+    )
+    for (const [door, { bodyBytes, rows, taken, refused }] of counts.doors) {
+      this.#bytes.inc({ door }, bodyBytes)
+      this.#rows.inc({ door }, rows)
+      if (taken > 0) this.#requests.inc({ door, status: '200' }, taken)
+      if (refused > 0) this.#requests.inc({ door, status: '400' }, refused)
+    }
+    for (const batch of batches) if (batch.kind === 'events') this.#options.alerts?.note(batch, this.#options.clock())
+    return outcomes
+  }
+
+  async #handle(endpoint: Endpoint, request: DoorRequest): Promise<DoorResponse> {
     const door = endpoint.name
-    if (request.body.length > limits.maxBodyBytes) {
-      return this.#refuse(endpoint, request, new DecodeError('too-large', `the body is larger than ${limits.maxBodyBytes} bytes`))
-    }
-    if (this.#inFlightBytes + request.body.length > limits.maxInFlightBytes) return endpoint.unavailable(request, 'overload')
-    const context: DecodeContext = {
-      receivedMs: request.receivedMs,
-      alertTimeoutMs: this.#options.config.alertTimeoutMs,
-      webhookAlertTimeoutMs: this.#options.config.webhookAlertTimeoutMs,
-      limits,
-      naming: this.#naming,
-      series: this.#series,
-      services: this.#services,
-      rejected: new Tally(),
-      skipped: new Tally(),
-    }
-    let decoded: RowBatch
+    if (this.#inFlightBytes + request.body.length > this.#options.config.limits.maxInFlightBytes)
+      return endpoint.unavailable(request, 'overload')
+    const decoded = this.#decode(endpoint, request)
+    if (decoded.batch === undefined) return endpoint.refused(request, decoded.error)
+    const { batch, context, spent } = decoded
     try {
-      decoded = endpoint.decode(request, context)
-    } catch (error) {
-      if (error instanceof DecodeError) return this.#refuse(endpoint, request, error)
-      // A hole in a decoder: the body will not get better by being sent again, so it must not block its sender.
-      this.#decoderFailed({ door }, { error: messageOf(error) })
-      return this.#refuse(endpoint, request, new DecodeError('decoder-failed', 'the body cannot be read', { cause: error }))
-    }
-    const { batch, spent } =
-      request.isOwnPace === true ? { batch: decoded, spent: [] } : this.#budgets.admit(decoded, request.receivedMs, context.rejected)
-    for (const [reason, count] of context.rejected.entries()) this.#rejected.inc({ door, reason }, count)
-    for (const [reason, count] of context.skipped.entries()) this.#skipped.inc({ door, reason }, count)
-    const records = this.#recordsOf(batch)
-    let bytes = request.body.length
-    for (const record of records) bytes += record.value.length
-    this.#inFlightBytes += bytes
-    try {
-      // Senders wait 10 to 30 s: an answer after that reaches nobody, and bodies that wait fill the memory.
-      if (records.length > 0)
-        await this.#options.transport.publish(this.#options.topics.telemetry, records, AbortSignal.timeout(limits.maxHandleMs))
+      await this.#publish(this.#recordsOf(batch), request.body.length)
     } catch (error) {
       giveBack(spent)
       this.#publishFailed({ door }, { error: messageOf(error) })
       return endpoint.unavailable(request, 'failure')
-    } finally {
-      this.#inFlightBytes -= bytes
     }
     this.#rows.inc({ door }, rowsOf(batch))
     if (batch.kind === 'events') this.#options.alerts?.note(batch, request.receivedMs)
     return endpoint.accepted(request, context, batch)
   }
 
-  #refuse(endpoint: Endpoint, request: DoorRequest, error: DecodeError): DoorResponse {
-    this.#rejected.inc({ door: endpoint.name, reason: error.reason })
-    return endpoint.refused(request, error)
+  /** Counts what is refused and rejected. */
+  #decode(endpoint: Endpoint, request: DoorRequest): Decoded {
+    const door = endpoint.name
+    const { limits, alertTimeoutMs, webhookAlertTimeoutMs } = this.#options.config
+    const context: DecodeContext = {
+      receivedMs: request.receivedMs,
+      alertTimeoutMs,
+      webhookAlertTimeoutMs,
+      limits,
+      naming: this.#naming,
+      series: this.#series,
+      services: this.#services,
+      rejected: new Tally(),
+      skipped: new Tally(),
+      unread: [],
+    }
+    let read: RowBatch
+    try {
+      if (request.body.length > limits.maxBodyBytes)
+        throw new DecodeError('too-large', `the body is larger than ${limits.maxBodyBytes} bytes`)
+      read = endpoint.decode(request, context)
+    } catch (failure) {
+      let error = failure
+      if (!(error instanceof DecodeError)) {
+        // A hole in a decoder: the body will not get better by being sent again, so it must not block its sender.
+        this.#decoderFailed({ door }, { error: messageOf(failure) })
+        error = new DecodeError('decoder-failed', 'the body cannot be read', { cause: failure })
+      }
+      this.#rejected.inc({ door, reason: (error as DecodeError).reason })
+      return { batch: undefined, error: error as DecodeError }
+    }
+    const { batch, spent } =
+      request.isOwnPace === true ? { batch: read, spent: [] } : this.#budgets.admit(read, request.receivedMs, context.rejected)
+    for (const [reason, count] of context.rejected.entries()) this.#rejected.inc({ door, reason }, count)
+    for (const [reason, count] of context.skipped.entries()) this.#skipped.inc({ door, reason }, count)
+    return { batch, context, spent }
+  }
+
+  async #publish(records: readonly OutRecord[], bodyBytes: number): Promise<void> {
+    if (records.length === 0) return
+    const { transport, topics, config } = this.#options
+    let bytes = bodyBytes
+    for (const record of records) bytes += record.value.length
+    this.#inFlightBytes += bytes
+    try {
+      // Senders wait 10 to 30 s: an answer after that reaches nobody, and bodies that wait fill the memory.
+      await transport.publish(topics.telemetry, records, AbortSignal.timeout(config.limits.maxHandleMs))
+    } finally {
+      this.#inFlightBytes -= bytes
+    }
   }
 
   #recordsOf(batch: RowBatch): OutRecord[] {
@@ -193,6 +256,30 @@ class Doors implements Door {
     if (batch.kind === 'spans') parts.push(...splitByPartition({ ...batch, kind: 'links' }, partitions))
     for (const [partition, part] of parts) encodeInto(records, partition, part, config.limits.maxRecordBytes)
     return records
+  }
+}
+
+interface DoorCount {
+  bodyBytes: number
+  rows: number
+  taken: number
+  refused: number
+}
+
+/** Of many requests at a time: a metric is counted up once for all of them. */
+class DoorCounts {
+  readonly doors = new Map<string, DoorCount>()
+
+  /** `rows` below 0: it was refused. */
+  add(door: string, bodyBytes: number, rows: number): void {
+    let count = this.doors.get(door)
+    if (count === undefined) this.doors.set(door, (count = { bodyBytes: 0, rows: 0, taken: 0, refused: 0 }))
+    count.bodyBytes += bodyBytes
+    if (rows < 0) count.refused++
+    else {
+      count.taken++
+      count.rows += rows
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * What senders said about the type of metric families, by name. Remote write 1.0 tells it in requests of its own about once a minute, so
  * series come before, after and without it: `version` moves when something new was said, and each series looks again
- * when it is used next. A family that two senders disagree about is left to its name until the process restarts.
+ * when it is used next. A family that two senders disagree about is left to its name. When there is no more room everything is forgotten now and
+ * then: senders say it again, and one that made up families does not keep the others out for good.
  */
 import type { SeriesType } from '../model.ts'
 
@@ -36,6 +37,13 @@ export class FamilyTypes {
     this.#types.set(family, known === undefined ? type : 'unknown')
     this.version++
     return true
+  }
+
+  /** To be called now and then. */
+  makeRoom(): void {
+    if (this.#types.size < MAX_FAMILIES) return
+    this.#types.clear()
+    this.version++
   }
 
   /** OpenMetrics calls the family of `requests_total` `requests`, the older text format `requests_total`. */

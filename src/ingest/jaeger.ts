@@ -10,7 +10,7 @@ import type { DecodeContext } from './decode-context.ts'
 import { parseJson } from './json-body.ts'
 import { get, integer, isObject, objects, text } from './otlp-json.ts'
 import type { JsonObject } from './otlp-json.ts'
-import { sourceOf } from './otlp-protobuf.ts'
+import { MAX_ATTRIBUTES, sourceOf } from './otlp-protobuf.ts'
 import type { Attributes } from './otlp-protobuf.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 import type { SpanIds } from './span-ids.ts'
@@ -19,6 +19,8 @@ import { peerOfTags, spanKindOf, statusOfTags } from './span-tags.ts'
 const CHILD_OF = 0
 const FOLLOWS_FROM = 1
 const NO_BYTES = new Uint8Array()
+/** References of one span that are looked at. */
+const MAX_REFERENCES = 1024
 
 interface Reference {
   traceId: Uint8Array
@@ -53,7 +55,8 @@ export function decodeJaegerProto(body: Uint8Array, context: DecodeContext): Spa
         span.operation = reader.text(maxNameChars * 4)
         break
       case 0x22:
-        span.references.push(readReference(reader))
+        if (span.references.length < MAX_REFERENCES) span.references.push(readReference(reader))
+        else reader.skip(tag)
         break
       case 0x32:
         span.startMs = readTime(reader)
@@ -113,7 +116,7 @@ function readTime(reader: ProtobufReader): number {
   let nanoseconds = 0
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === 0x08) seconds = reader.int64()
-    else if (tag === 0x10) nanoseconds = reader.int64()
+    else if (tag === 0x10) nanoseconds = reader.int32()
     else reader.skip(tag)
   }
   reader.leave(outer)
@@ -132,6 +135,10 @@ function readProcess(reader: ProtobufReader, process: Attributes, maxBytes: numb
 
 /** A KeyValue: its type says which of its fields counts. A process names its service beside its tags, so no tag takes that place. */
 function readTag(reader: ProtobufReader, tags: Attributes, maxBytes: number): void {
+  if (tags.size >= MAX_ATTRIBUTES) {
+    reader.take(reader.uint32())
+    return
+  }
   const outer = reader.enter()
   let name = ''
   let type = 0

@@ -4,16 +4,13 @@
  * the field of a line; time comes from the line, else from its carrier.
  */
 import type { LogBatch } from '../model.ts'
-import type { InRecord } from '../transport/transport.ts'
 import { parseTime } from './alerts.ts'
 import { LogColumns } from './columns.ts'
 import { timeFault } from './decode-context.ts'
 import type { DecodeContext } from './decode-context.ts'
-import type { DoorRequest } from './door.ts'
 import type { JsonFields } from './json-fields.ts'
 import { LineReader } from './log-line.ts'
 import { isSpace } from './logfmt-fields.ts'
-import { linesRequest } from './line-records.ts'
 import type { LineRecord } from './line-records.ts'
 import { sourceFieldsOf } from './line-source.ts'
 import type { SourceFields } from './line-source.ts'
@@ -57,11 +54,6 @@ export function decodeLines(records: readonly LineRecord[], service: string, con
     columns.push(sourceIndex, timeMs, lines.severity || severityInText(body), body, traceId)
   }
   return columns.finish()
-}
-
-/** One record as a request of its own. */
-export function lineRequest(record: InRecord, service: string, receivedMs: number): DoorRequest {
-  return linesRequest([record], service, receivedMs)
 }
 
 /** The Collector's `raw` encoding puts a body that is text into quotes. */

@@ -18,8 +18,18 @@ const FRAMED_TYPE = 'application/x-tocsin-lines'
 /** Length of the line and time, little endian. */
 const HEAD_BYTES = 12
 
-/** Many records as one request. A record that does not know its time has that of the request. */
+/** Many lines as one request. */
 export function linesRequest(records: readonly LineRecord[], service: string, receivedMs: number): DoorRequest {
+  return framedRequest(LINES_PATH, records, receivedMs, service === '' ? {} : { [SERVICE_HEADER]: service })
+}
+
+/** Many records as one request to a door that takes them so. A record that does not know its time has that of the request. */
+export function framedRequest(
+  path: string,
+  records: readonly LineRecord[],
+  receivedMs: number,
+  more: Readonly<Record<string, string>> = {},
+): DoorRequest {
   let length = 0
   for (const { value } of records) length += HEAD_BYTES + value.length
   const body = Buffer.allocUnsafe(length)
@@ -30,8 +40,7 @@ export function linesRequest(records: readonly LineRecord[], service: string, re
     body.set(value, at + HEAD_BYTES)
     at += HEAD_BYTES + value.length
   }
-  const headers = { 'content-type': FRAMED_TYPE, ...(service !== '' && { [SERVICE_HEADER]: service }) }
-  return { path: LINES_PATH, headers, body, receivedMs, isOwnPace: true }
+  return { path, headers: { 'content-type': FRAMED_TYPE, ...more }, body, receivedMs, isOwnPace: true }
 }
 
 export function isFramed(request: DoorRequest): boolean {

@@ -25,15 +25,18 @@ export interface LogStream {
 const MAX_KEPT = 4_096
 const MAX_KEPT_CHARS = 1_024
 
-/** By the naming rules that they were named by, which live as long as the doors. */
-const known = new WeakMap<Naming, Map<string, LogStream>>()
+type KnownStreams = WeakMap<Naming, Map<string, LogStream>>
+
+/** By the naming rules that they were named by, which live as long as the doors. Apart, because anything may be sent as the text of labels. */
+const knownByText: KnownStreams = new WeakMap()
+const knownByPairs: KnownStreams = new WeakMap()
 
 /** Of labels as text, `{app="shop"}`. */
 export function streamOfText(text: string, context: DecodeContext): LogStream {
-  return kept(text, context, () => streamOf(parseLokiLabels(text, context.limits.maxLabels), context))
+  return kept(knownByText, text, context, () => streamOf(parseLokiLabels(text, context.limits.maxLabels), context))
 }
 
-function kept(key: string, context: DecodeContext, make: () => LogStream): LogStream {
+function kept(known: KnownStreams, key: string, context: DecodeContext, make: () => LogStream): LogStream {
   let streams = known.get(context.naming)
   if (streams === undefined) known.set(context.naming, (streams = new Map()))
   const old = streams.get(key)
@@ -49,8 +52,7 @@ function kept(key: string, context: DecodeContext, make: () => LogStream): LogSt
 
 /** Of labels that were found one by one. */
 export function streamOfPairs(labels: Pairs, context: DecodeContext): LogStream {
-  // An array, so never the same as labels as text.
-  return kept(JSON.stringify(labels), context, () => streamOf(labels, context))
+  return kept(knownByPairs, JSON.stringify(labels), context, () => streamOf(labels, context))
 }
 
 export function streamOf(labels: Pairs, context: DecodeContext): LogStream {

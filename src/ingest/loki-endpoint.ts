@@ -41,7 +41,12 @@ export const LOKI_ENDPOINTS: readonly Endpoint[] = [
   pushEndpoint('/loki/api/v1/push', decodeLokiJson),
   pushEndpoint('/api/prom/push', decodeLegacyLokiJson),
   rawEndpoint(),
-  { ...otlpLogsEndpoint, path: '/otlp/v1/logs' },
+  {
+    ...otlpLogsEndpoint,
+    path: '/otlp/v1/logs',
+    accepted: (request, context, batch) =>
+      context.rejected.total === 0 ? emptyResponse(204) : otlpLogsEndpoint.accepted(request, context, batch),
+  },
 ]
 
 function pushEndpoint(path: string, decodeJson: (body: Uint8Array, context: DecodeContext) => LogBatch): Endpoint {

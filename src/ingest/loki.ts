@@ -45,7 +45,7 @@ function readStream(reader: ProtobufReader, columns: LogColumns, context: Decode
   const start = reader.at
   let labels = '{}'
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === 0x0a) labels = reader.text()
+    if (tag === 0x0a) labels = reader.text() || '{}'
     else reader.skip(tag)
   }
   const open = openStream(streamOfText(labels, context), columns)
@@ -101,7 +101,7 @@ function readTimestamp(reader: ProtobufReader): number {
   let nanoseconds = 0
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === 0x08) seconds = reader.int64()
-    else if (tag === 0x10) nanoseconds = reader.int64()
+    else if (tag === 0x10) nanoseconds = reader.int32()
     else reader.skip(tag)
   }
   return seconds * 1000 + nanoseconds / 1e6

@@ -48,13 +48,15 @@ export interface DistributionTypes {
 }
 
 /** Bounds follow what was observed. */
-export const CUMULATIVE_SKETCH: DistributionTypes = { count: 'unknown', bucket: 'sketch' }
+export const CUMULATIVE_SKETCH: DistributionTypes = { count: 'counter', bucket: 'sketch' }
 /** Bounds were set by people. */
-export const CUMULATIVE_BUCKETS: DistributionTypes = { count: 'unknown', bucket: 'unknown' }
+export const CUMULATIVE_BUCKETS: DistributionTypes = { count: 'counter', bucket: 'counter' }
 export const DELTA: DistributionTypes = { count: 'delta', bucket: 'delta' }
 
 /** Bounds of earlier samples are kept up to here; beyond it only those of the latest. */
 const MAX_BOUNDS = 32
+/** A histogram that came as ready-made buckets within this time is not counted a second time. */
+const ALSO_CLASSIC_MS = 120_000
 
 /**
  * Writes a distribution as the rows of a classic histogram: `NAME_count`, `NAME_sum` and `NAME_bucket{le="…"}` for each bound and +Inf,
@@ -70,8 +72,17 @@ export function pushDistribution(
   types: DistributionTypes,
   context: DecodeContext,
 ): string {
-  const pieces = base.pieces ?? newPieces(base, types, context)
-  if (typeof pieces === 'string') return pieces
+  let { pieces } = base
+  if (pieces !== undefined && types.bucket !== 'counter' && context.receivedMs - pieces.all.classicMs < ALSO_CLASSIC_MS) {
+    context.skipped.add('histogram-also-classic')
+    return ''
+  }
+  if (pieces === undefined || pieces.all.series.type !== types.bucket) {
+    // Also where its sender has gone over to another temporality.
+    const fresh = newPieces(base, types, context)
+    if (typeof fresh === 'string') return fresh
+    pieces = fresh
+  }
   base.pieces = pieces
   base.seenMs = context.receivedMs
   const { bounds, cumulative, count, sum } = distribution

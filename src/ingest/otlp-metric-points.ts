@@ -55,8 +55,8 @@ export function resetPoint(point: PointValues): void {
 }
 
 /** More than any sender's: the SDKs stop at 160 buckets, Prometheus at a few hundred. */
-const MAX_BUCKETS = 10_000
-const MAX_QUANTILES = 100
+export const MAX_BUCKETS = 10_000
+export const MAX_QUANTILES = 100
 const MIN_SCALE = -11
 const MAX_SCALE = 20
 

@@ -1,9 +1,9 @@
 /** The fields of OTLP's data points in protobuf, which differ in their numbers from one shape to the next. metrics/v1/metrics.proto */
 import type { DecodeContext } from './decode-context.ts'
 import type { PointValues } from './otlp-metric-points.ts'
-import { resetPoint } from './otlp-metric-points.ts'
+import { MAX_BUCKETS, MAX_QUANTILES, resetPoint } from './otlp-metric-points.ts'
 import type { MetricShape } from './otlp-metric-series.ts'
-import { readAnyValue } from './otlp-protobuf.ts'
+import { MAX_ATTRIBUTES, readAnyValue } from './otlp-protobuf.ts'
 import { malformed } from './protobuf-reader.ts'
 import type { ProtobufReader } from './protobuf-reader.ts'
 
@@ -107,7 +107,7 @@ function readSummaryField(reader: ProtobufReader, tag: number, point: PointValue
       else reader.skip(field)
     }
     reader.leave(outer)
-    point.quantiles.push(quantile, value)
+    if (point.quantiles.length <= 2 * MAX_QUANTILES) point.quantiles.push(quantile, value)
   } else reader.skip(tag)
 }
 
@@ -116,10 +116,10 @@ function readBuckets(reader: ProtobufReader, counts: number[], offset: number): 
   const outer = reader.enter()
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === 0x08) offset = zigzag(reader.uint32())
-    else if (tag === 0x10) counts.push(unsigned(reader))
+    else if (tag === 0x10 && counts.length <= MAX_BUCKETS) counts.push(unsigned(reader))
     else if (tag === 0x12) {
       const packed = reader.enter()
-      while (reader.at < reader.end) counts.push(unsigned(reader))
+      while (reader.at < reader.end && counts.length <= MAX_BUCKETS) counts.push(unsigned(reader))
       reader.leave(packed)
     } else reader.skip(tag)
   }
@@ -127,16 +127,17 @@ function readBuckets(reader: ProtobufReader, counts: number[], offset: number): 
   return offset
 }
 
-/** A repeated fixed64 or double, packed or not. */
+/** A repeated fixed64 or double, packed or not. One more than is allowed, so that there being too many is seen. */
 function readFixed(reader: ProtobufReader, tag: number, into: number[], at: (view: DataView, at: number) => number): void {
   if ((tag & 7) === 1) {
-    into.push(at(reader.view, reader.take(8)))
+    const from = reader.take(8)
+    if (into.length <= MAX_BUCKETS) into.push(at(reader.view, from))
     return
   }
   const length = reader.uint32()
   const from = reader.take(length)
   if (length % 8 !== 0) throw malformed('a list of 64-bit numbers has a part of one')
-  for (let i = from; i < from + length; i += 8) into.push(at(reader.view, i))
+  for (let i = from; i < from + length && into.length <= MAX_BUCKETS; i += 8) into.push(at(reader.view, i))
 }
 
 /** All attributes of a point, decoded, later ones of a name winning. Those that are no scalars become JSON, as Prometheus has it. */
@@ -154,7 +155,7 @@ export function readAttributes(
   reader.at = start
   reader.end = end
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag !== ATTRIBUTES[shape]) {
+    if (tag !== ATTRIBUTES[shape] || attributes.size >= MAX_ATTRIBUTES) {
       reader.skip(tag)
       continue
     }

@@ -9,7 +9,7 @@ import type { DecodeContext } from './decode-context.ts'
 import { newPoint, pointFault, pushHistogram, pushNumber } from './otlp-metric-points.ts'
 import { readAttributes, readPoint, readTemporality } from './otlp-metric-reader.ts'
 import type { PointPlaces } from './otlp-metric-reader.ts'
-import { admitPoint, familyFault, resourceOf } from './otlp-metric-series.ts'
+import { admitPoint, familyFault, resourceOf, typeOfFamily } from './otlp-metric-series.ts'
 import type { MetricFamily, MetricResource, MetricShape } from './otlp-metric-series.ts'
 import { readAttribute } from './otlp-protobuf.ts'
 import type { Attributes } from './otlp-protobuf.ts'
@@ -231,7 +231,12 @@ class Decoder {
       if (quantile !== '') KEY.write(quantile, KEY_HEAD, 'latin1')
       if (to > from) this.#reader.bytes.copy(KEY, KEY_HEAD + quantile.length, from, to)
       const known = series.find(KEY_VIEW, 0, keyBytes)
-      if (known !== undefined) return known
+      if (known !== undefined) {
+        // Senders that disagree about what it is have a key each for the same series.
+        const type = typeOfFamily(family)
+        if (type !== 'unknown') series.setType(known, type)
+        return known
+      }
     }
     this.#resource ??= this.#readResource()
     const attributes = readAttributes(this.#reader, family.shape, start, end, this.#context)

@@ -10,6 +10,9 @@ import type { ProtobufReader } from './protobuf-reader.ts'
 /** Attributes of one thing, by name; a Map because names come from outside. */
 export type Attributes = Map<string, string>
 
+/** Attributes of one thing that are looked at: SDKs send 128 at most, and a body could hold millions. */
+export const MAX_ATTRIBUTES = 1024
+
 /**
  * Walks an export request: resource groups (field 1), their scope groups (field 2), their items (field 2). `begin` is told each resource,
  * `item` is called with the reader inside an item, and reads it.
@@ -77,6 +80,10 @@ export function sourceOf(attributes: Attributes, context: DecodeContext): Source
 
 /** One KeyValue, length first. Values that are no scalars are left out, later ones of the same name win. */
 export function readAttribute(reader: ProtobufReader, attributes: Attributes, maxBytes: number): void {
+  if (attributes.size >= MAX_ATTRIBUTES) {
+    reader.take(reader.uint32())
+    return
+  }
   const outer = reader.enter()
   let name = ''
   let value = ''
@@ -99,7 +106,8 @@ export function readScalar(reader: ProtobufReader, maxBytes: number): string {
     else if (tag === 0x18) value = String(reader.int64())
     else if (tag === 0x21) value = String(reader.double())
     else {
-      if (tag >>> 3 <= 7) value = ''
+      // The last of a oneof counts; a field of another wire type is none of it.
+      if (tag === 0x2a || tag === 0x32 || tag === 0x3a) value = ''
       reader.skip(tag)
     }
   }
@@ -107,8 +115,13 @@ export function readScalar(reader: ProtobufReader, maxBytes: number): string {
   return value
 }
 
-/** An AnyValue, length first, as plain data: for log bodies. */
-export function readAnyValue(reader: ProtobufReader, maxBytes: number): unknown {
+/** How many values are still read; the rest is stepped over. */
+interface ValueBudget {
+  left: number
+}
+
+/** An AnyValue, length first, as plain data: for log bodies. Its text is cut somewhere, so more values than bytes of it are not read. */
+export function readAnyValue(reader: ProtobufReader, maxBytes: number, budget: ValueBudget = { left: maxBytes }): unknown {
   const outer = reader.enter()
   let value: unknown = ''
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
@@ -116,7 +129,7 @@ export function readAnyValue(reader: ProtobufReader, maxBytes: number): unknown 
     else if (tag === 0x10) value = reader.int64() !== 0
     else if (tag === 0x18) value = reader.int64()
     else if (tag === 0x21) value = reader.double()
-    else if (tag === 0x2a || tag === 0x32) value = readValues(reader, tag === 0x32, maxBytes)
+    else if (tag === 0x2a || tag === 0x32) value = readValues(reader, tag === 0x32, maxBytes, budget)
     else if (tag === 0x3a) {
       const length = reader.uint32()
       const from = reader.take(length)
@@ -133,20 +146,20 @@ export function textOfBytes(bytes: Buffer, maxBytes: number): string {
 }
 
 /** An ArrayValue as an array, a KeyValueList as a Map. */
-function readValues(reader: ProtobufReader, keyed: boolean, maxBytes: number): unknown[] | Map<string, unknown> {
+function readValues(reader: ProtobufReader, keyed: boolean, maxBytes: number, budget: ValueBudget): unknown[] | Map<string, unknown> {
   const outer = reader.enter()
   const list: unknown[] = []
   const map = new Map<string, unknown>()
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag !== 0x0a) reader.skip(tag)
-    else if (!keyed) list.push(readAnyValue(reader, maxBytes))
+    if (tag !== 0x0a || --budget.left < 0) reader.skip(tag)
+    else if (!keyed) list.push(readAnyValue(reader, maxBytes, budget))
     else {
       const pairOuter = reader.enter()
       let name = ''
       let value: unknown = ''
       for (let field = reader.next(); field !== 0; field = reader.next()) {
         if (field === 0x0a) name = reader.text(maxBytes)
-        else if (field === 0x12) value = readAnyValue(reader, maxBytes)
+        else if (field === 0x12) value = readAnyValue(reader, maxBytes, budget)
         else reader.skip(field)
       }
       reader.leave(pairOuter)

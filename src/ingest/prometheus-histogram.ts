@@ -32,7 +32,9 @@ export class PrometheusHistogram {
   gauge = false
   /** Its bounds were set by people. */
   custom = false
+  /** As the field of its count says, the last if there are both. */
   #isFloat = false
+  #zeroIsFloat = false
   #count = 0
   #sum = 0
   #schema = 0
@@ -54,6 +56,8 @@ export class PrometheusHistogram {
   distribution(): Distribution | string {
     const schema = this.#schema
     const { custom } = this
+    // Of the other kind than the count it is none, as with Prometheus.
+    if (this.#zeroIsFloat !== this.#isFloat) this.#zeroCount = 0
     if (!custom && (schema < LEAST_SCHEMA || schema > MOST_SCHEMA)) return 'histogram-schema'
     if (!(this.#zeroCount >= 0) || !(this.#count >= 0)) return 'histogram-negative-count'
     const positive = bucketsOf(this.#positive, this.#isFloat, custom)
@@ -94,6 +98,7 @@ export class PrometheusHistogram {
     this.gauge = false
     this.custom = false
     this.#isFloat = false
+    this.#zeroIsFloat = false
     this.#count = 0
     this.#sum = 0
     this.#schema = 0
@@ -111,6 +116,7 @@ export class PrometheusHistogram {
     const { view } = reader
     switch (tag) {
       case 0x08:
+        this.#isFloat = false
         this.#count = reader.int64()
         break
       case 0x11:
@@ -131,10 +137,11 @@ export class PrometheusHistogram {
         this.#zeroThreshold = reader.double()
         break
       case 0x30:
+        this.#zeroIsFloat = false
         this.#zeroCount = reader.int64()
         break
       case 0x39:
-        this.#isFloat = true
+        this.#zeroIsFloat = true
         this.#zeroCount = reader.double()
         break
       case 0x42:
@@ -196,7 +203,7 @@ function readDeltas(reader: ProtobufReader, tag: number, to: number[]): void {
   if ((tag & 7) === 0) to.push(zigzag64(reader.int64()))
   else {
     const outer = reader.enter()
-    while (reader.at < reader.end) to.push(zigzag64(reader.int64()))
+    while (reader.at < reader.end && to.length <= MAX_BUCKETS) to.push(zigzag64(reader.int64()))
     reader.leave(outer)
   }
   if (to.length > MAX_BUCKETS) throw malformed('a histogram has too many buckets')
@@ -206,7 +213,7 @@ function readDoubles(reader: ProtobufReader, tag: number, to: number[]): void {
   if ((tag & 7) === 1) to.push(reader.double())
   else {
     const outer = reader.enter()
-    while (reader.at < reader.end) to.push(reader.double())
+    while (reader.at < reader.end && to.length <= MAX_BUCKETS) to.push(reader.double())
     reader.leave(outer)
   }
   if (to.length > MAX_BUCKETS) throw malformed('a histogram has too many buckets')

@@ -52,6 +52,11 @@ export class ProtobufReader {
     throw malformed('a varint is longer than ten bytes')
   }
 
+  /** A signed 32-bit varint: of longer ones the low bits count. */
+  int32(): number {
+    return this.uint32() | 0
+  }
+
   /** A signed 64-bit varint as a number: exact up to 2^53 either way. */
   int64(): number {
     const bytes = this.bytes

@@ -43,7 +43,7 @@ class Decoder {
   readonly #series: RemoteWriteSeries
   readonly #symbols: SymbolTable
   /** The references of one series, behind them their lasting numbers with the mark in front. */
-  readonly #refs: Uint32Array
+  readonly #references: Uint32Array
   readonly #numbers: Uint32Array
   readonly #numbersView: DataView
   #refCount = 0
@@ -55,7 +55,7 @@ class Decoder {
     this.#series = new RemoteWriteSeries(this.#reader, new MetricColumns(context), context)
     this.#symbols = new SymbolTable(this.#reader, context, common)
     const mostRefs = 2 * context.limits.maxLabels + 2
-    this.#refs = new Uint32Array(mostRefs)
+    this.#references = new Uint32Array(mostRefs)
     this.#numbers = new Uint32Array(mostRefs + 1)
     this.#numbers[0] = REFS_MARK
     this.#numbersView = new DataView(this.#numbers.buffer)
@@ -84,6 +84,7 @@ class Decoder {
       this.#timeSeries()
       reader.leave(outer)
     }
+    this.#symbols.release()
     return this.#series.finish()
   }
 
@@ -94,16 +95,15 @@ class Decoder {
     let type = 0
     this.#refCount = 0
     series.begin()
+    let known = this.#expected()
     for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
       switch (tag) {
-        case LABEL_REFS: {
-          const outer = reader.enter()
-          while (reader.at < reader.end) this.#ref(reader.uint32())
-          reader.leave(outer)
-          break
-        }
+        case LABEL_REFS:
         case LABEL_REF:
-          this.#ref(reader.uint32())
+          // References may come in several parts.
+          if (known !== undefined) this.#refsAt(start)
+          known = undefined
+          this.#refs(tag)
           break
         case SAMPLE:
           series.readSample()
@@ -126,11 +126,14 @@ class Decoder {
       }
     }
     if (series.samples + series.histograms === 0) {
-      if (this.#common === undefined) this.#context.rejected.add('empty-series')
-      else this.#learn(type)
+      if (known !== undefined) this.#refsAt(start)
+      // Prometheus sends exemplars in a TimeSeries of their own, and its receiver answers 400: https://github.com/prometheus/prometheus/issues/17857
+      if (series.exemplars > 0) series.takeExemplars()
+      else if (this.#common === undefined) this.#context.rejected.add('empty-series')
+      if (this.#common !== undefined) this.#learn(type)
       return
     }
-    const entry = this.#entry()
+    const entry = known ?? this.#entry()
     if (typeof entry === 'string') {
       series.reject(entry)
       return
@@ -140,17 +143,51 @@ class Decoder {
     series.take(entry, start, HISTOGRAM)
   }
 
+  /** The series that came next last time, if the references that begin here are its own: they need not be read one by one. */
+  #expected(): SeriesEntry | undefined {
+    const reader = this.#reader
+    const { bytes, at } = reader
+    const expected = this.#context.series.next()
+    if (expected === undefined || expected.words[expected.first] !== REFS_MARK || bytes[at] !== LABEL_REFS) return undefined
+    const start = at + 2
+    const end = start + bytes[at + 1]!
+    // Lengths of two bytes are those of more than sixty labels.
+    if (bytes[at + 1]! >= 0x80 || end > reader.end || !this.#symbols.areNumbers(expected, start, end)) return undefined
+    reader.at = end
+    return this.#context.series.follow(expected)
+  }
+
+  /** The references of the field that begins here. */
+  #refsAt(start: number): void {
+    const reader = this.#reader
+    const { at } = reader
+    reader.at = start
+    this.#refs(reader.next())
+    reader.at = at
+  }
+
+  #refs(tag: number): void {
+    const reader = this.#reader
+    if (tag === LABEL_REF) {
+      this.#ref(reader.uint32())
+      return
+    }
+    const outer = reader.enter()
+    while (reader.at < reader.end) this.#ref(reader.uint32())
+    reader.leave(outer)
+  }
+
   #ref(ref: number): void {
-    if (this.#refCount < this.#refs.length) this.#refs[this.#refCount] = ref
+    if (this.#refCount < this.#references.length) this.#references[this.#refCount] = ref
     this.#refCount++
   }
 
   #entry(): SeriesEntry | string {
     const count = this.#refCount
-    if (count > this.#refs.length) return 'too-many-labels'
+    if (count > this.#references.length) return 'too-many-labels'
     if (count % 2 !== 0) return 'odd-label-refs'
     const { series } = this.#context
-    const refs = this.#refs
+    const refs = this.#references
     const numbers = this.#numbers
     let numbered = true
     for (let i = 0; i < count; i++) {
@@ -170,8 +207,8 @@ class Decoder {
   #newEntry(): SeriesEntry | string {
     const labels: [string, string][] = []
     for (let i = 0; i < this.#refCount; i += 2) {
-      const name = this.#symbols.textOf(this.#refs[i]!)
-      const value = this.#symbols.textOf(this.#refs[i + 1]!)
+      const name = this.#symbols.textOf(this.#references[i]!)
+      const value = this.#symbols.textOf(this.#references[i + 1]!)
       const fault = labelFault(labels.length, name, value, this.#context)
       if (fault !== '') return fault
       if (value !== '') labels.push([name, value])
@@ -216,7 +253,7 @@ class Decoder {
   /** A series without samples that says what its family is. */
   #learn(type: number): void {
     if (this.#refCount !== 2) return
-    const [name, value] = [this.#refs[0]!, this.#refs[1]!]
+    const [name, value] = [this.#references[0]!, this.#references[1]!]
     if (!this.#symbols.has(name) || !this.#symbols.has(value) || this.#symbols.textOf(name) !== '__name__') return
     if (!this.#context.series.families.learn(this.#symbols.textOf(value), typeOfMetadata(type))) this.#context.skipped.add('metadata')
   }

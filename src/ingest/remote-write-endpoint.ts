@@ -5,11 +5,12 @@
  * so that a sender which tries another form first falls back.
  */
 import { DecodeError } from '../errors.ts'
-import { decodeAdapterSamples } from './adapter-samples.ts'
+import { decodeAdapterRecords, decodeAdapterSamples } from './adapter-samples.ts'
 import type { DecodeContext } from './decode-context.ts'
 import type { DoorRequest, DoorResponse } from './door.ts'
 import { RETRY_AFTER_S, emptyResponse, statusOf, textResponse, withBody } from './endpoint.ts'
 import type { Endpoint } from './endpoint.ts'
+import { isFramed, unframed } from './line-records.ts'
 import { decodeMimirRecord } from './mimir-record.ts'
 import { decodeRemoteWrite2 } from './remote-write-2.ts'
 import type { Written } from './remote-write-series.ts'
@@ -122,7 +123,8 @@ const adapterSamplesEndpoint: Endpoint = {
   ...carried,
   name: 'adapter-samples',
   path: ADAPTER_SAMPLES_PATH,
-  decode: (request, context) => decodeAdapterSamples(plainBody(request), context),
+  decode: (request, context) =>
+    isFramed(request) ? decodeAdapterRecords(unframed(request.body), context) : decodeAdapterSamples(plainBody(request), context),
 }
 
 function plainBody(request: DoorRequest): Uint8Array {

@@ -50,8 +50,25 @@ export class RemoteWriteSeries {
     this.firstRow = this.#columns.rows
   }
 
-  /** The Sample that comes next: {1: value, 2: milliseconds, 3: when it began to count}. */
+  /** The Sample that comes next: {1: value, 2: milliseconds, 3: when it began to count}. Nearly all have a value and then a time. */
   readSample(): void {
+    const reader = this.#reader
+    const { bytes, view, at } = reader
+    const length = bytes[at]!
+    const end = at + 1 + length
+    if (length > 10 && length <= 20 && end <= reader.end && bytes[at + 1] === 0x09 && bytes[at + 10] === 0x10) {
+      reader.at = at + 11
+      const timeMs = reader.int64()
+      if (reader.at === end) {
+        this.#take(timeMs, view.getFloat64(at + 2, true), isStaleMarker(view, at + 2))
+        return
+      }
+      reader.at = at
+    }
+    this.#readAnySample()
+  }
+
+  #readAnySample(): void {
     const reader = this.#reader
     const outer = reader.enter()
     let value = 0
@@ -60,14 +77,17 @@ export class RemoteWriteSeries {
     for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
       if (tag === 0x09) {
         const at = reader.take(8)
-        // The bytes, not the number: arithmetic and plain arrays do not keep the payload of a NaN.
-        stale = reader.view.getUint32(at, true) === 2 && reader.view.getUint32(at + 4, true) === 0x7ff00000
+        stale = isStaleMarker(reader.view, at)
         value = reader.view.getFloat64(at, true)
       } else if (tag === 0x10) timeMs = reader.int64()
       else if (tag === 0x18) this.startTime(reader.int64())
       else reader.skip(tag)
     }
     reader.leave(outer)
+    this.#take(timeMs, value, stale)
+  }
+
+  #take(timeMs: number, value: number, stale: boolean): void {
     this.samples++
     const fault = timeFault(timeMs, this.#context)
     if (fault !== '') this.#context.rejected.add(fault)
@@ -91,7 +111,10 @@ export class RemoteWriteSeries {
     const columns = this.#columns
     const rows = columns.rows - this.firstRow
     this.written.samples += rows
-    if (rows > 0) columns.assign(this.firstRow, entry)
+    if (rows > 0) {
+      this.#context.series.usePlain(entry, this.#context.receivedMs)
+      columns.assign(this.firstRow, entry)
+    }
     if (this.histograms > 0) this.#takeHistograms(entry, start, histogramTag)
     this.takeExemplars()
   }
@@ -138,4 +161,9 @@ export class RemoteWriteSeries {
     this.#context.skipped.add('gauge-histogram-buckets')
     return pushGaugeDistribution(columns, entry, timeMs, distribution, this.#context)
   }
+}
+
+/** The bytes, not the number: arithmetic and plain arrays do not keep the payload of a NaN. */
+function isStaleMarker(view: DataView, at: number): boolean {
+  return view.getUint32(at, true) === 2 && view.getUint32(at + 4, true) === 0x7ff00000
 }

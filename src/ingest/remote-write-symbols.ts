@@ -4,6 +4,7 @@
  */
 import { DecodeError } from '../errors.ts'
 import { tooManyRows } from './decode-context.ts'
+import type { KeptBytes } from './bytes-hash.ts'
 import type { DecodeContext } from './decode-context.ts'
 import type { ProtobufReader } from './protobuf-reader.ts'
 
@@ -13,15 +14,28 @@ export interface CommonSymbols {
   readonly offset: number
 }
 
+interface SymbolArrays {
+  readonly starts: Uint32Array<ArrayBuffer>
+  readonly ends: Uint32Array<ArrayBuffer>
+  /** 0 where none was asked for, and behind the last symbol. */
+  readonly numbers: Uint32Array<ArrayBuffer>
+}
+
+/** Those of the request before: requests come one after the other. */
+let spare: SymbolArrays | undefined
+/** Larger ones are not kept. */
+const MAX_SPARE_SYMBOLS = 65_536
+const FIRST_SYMBOLS = 1024
+
 export class SymbolTable {
   readonly #reader: ProtobufReader
   readonly #context: DecodeContext
   readonly #offset: number
   readonly #common: readonly Buffer[]
   readonly #commonNumbers: Uint32Array
-  #starts = new Uint32Array(1024)
-  #ends = new Uint32Array(1024)
-  #numbers = new Uint32Array(1024)
+  #starts: Uint32Array<ArrayBuffer>
+  #ends: Uint32Array<ArrayBuffer>
+  #numbers: Uint32Array<ArrayBuffer>
   #count = 0
 
   constructor(reader: ProtobufReader, context: DecodeContext, common: CommonSymbols | undefined) {
@@ -30,6 +44,16 @@ export class SymbolTable {
     this.#offset = common?.offset ?? 0
     this.#common = common?.symbols.map((text) => Buffer.from(text)) ?? []
     this.#commonNumbers = new Uint32Array(this.#common.length)
+    this.#starts = spare?.starts ?? new Uint32Array(FIRST_SYMBOLS)
+    this.#ends = spare?.ends ?? new Uint32Array(FIRST_SYMBOLS)
+    this.#numbers = spare?.numbers ?? new Uint32Array(FIRST_SYMBOLS)
+    spare = undefined
+  }
+
+  /** Nothing is asked of it after that. */
+  release(): void {
+    if (this.#starts.length > MAX_SPARE_SYMBOLS) return
+    spare = { starts: this.#starts, ends: this.#ends, numbers: this.#numbers.fill(0, 0, this.#count) }
   }
 
   /** The symbol that comes next in the message. */
@@ -60,6 +84,33 @@ export class SymbolTable {
     const number = this.#context.series.symbols.idOf(this.#reader.view, this.#starts[at]!, this.#ends[at]!)
     this.#numbers[at] = number
     return number
+  }
+
+  /** Whether the references that lie here are those of the lasting numbers that were kept, behind one word more. */
+  areNumbers({ words, first, byteCount }: KeptBytes, start: number, end: number): boolean {
+    const { bytes } = this.#reader
+    const numbers = this.#numbers
+    const offset = this.#offset
+    let at = start
+    const past = first + (byteCount >>> 2)
+    for (let i = first + 1; i < past; i++) {
+      if (at >= end) return false
+      let ref = bytes[at++]!
+      if (ref >= 0x80) {
+        const second = bytes[at++]!
+        ref = (ref & 0x7f) | ((second & 0x7f) << 7)
+        if (second >= 0x80) {
+          const third = bytes[at++]!
+          // No table has so many symbols: what is wrong with it is found where references are read one by one.
+          if (third >= 0x80) return false
+          ref |= third << 14
+        }
+      }
+      const index = ref - offset
+      const known = index >= 0 && index < numbers.length ? numbers[index]! : 0
+      if ((known === 0 ? this.numberOf(ref) : known) !== words[i]) return false
+    }
+    return at === end
   }
 
   textOf(ref: number): string {

@@ -5,7 +5,8 @@
  */
 import type { Series, SeriesType } from '../model.ts'
 import type { Limits } from './config.ts'
-import { hashOf, matches, wordsOf } from './bytes-hash.ts'
+import { KeptWords, hashOf, matches } from './bytes-hash.ts'
+import type { KeptBytes } from './bytes-hash.ts'
 import { FamilyTypes } from './family-types.ts'
 import { SymbolRegistry } from './symbol-registry.ts'
 
@@ -19,6 +20,8 @@ export interface SeriesEntry {
   variants: number
   /** Of `FamilyTypes`, when the type of the series was looked up last. */
   typesVersion: number
+  /** When it came as samples although it is a piece of a histogram that comes whole, too; 0: never. */
+  classicMs: number
   /** What the histograms of this label set are written as; they are series of their own. */
   pieces: HistogramPieces | undefined
   /** `_gcount` and `_gsum` of histograms that say what is there now. */
@@ -44,9 +47,9 @@ export interface KnownLabels {
 }
 
 /** One byte sequence that stands for a series; a sender may write the same labels in several orders. */
-interface Variant extends KnownLabels {
+export interface Variant extends KnownLabels, KeptBytes {
+  readonly byteCount: number
   readonly hash: number
-  readonly words: Uint32Array
   next: Variant | undefined
   forgotten: boolean
 }
@@ -54,6 +57,7 @@ interface Variant extends KnownLabels {
 /** Bounds what crafted collisions or shuffled labels can make us keep and compare. */
 const MAX_VARIANTS = 4
 const MAX_COLLISIONS = 4
+const NO_WORDS = new Uint32Array(0)
 
 export class SeriesRegistry {
   /** What metadata said about families of metrics. */
@@ -64,6 +68,7 @@ export class SeriesRegistry {
   readonly #byKey = new Map<string, SeriesEntry>()
   readonly #byHash = new Map<number, Variant[]>()
   readonly #perService = new Map<string, number>()
+  #kept = new KeptWords()
   #last: Variant | undefined
 
   constructor(limits: Limits, maxSymbols?: number) {
@@ -79,10 +84,21 @@ export class SeriesRegistry {
     return this.#perService.has(service)
   }
 
+  /** What came next last time: for whoever can compare it without its bytes, and says so by `follow`. */
+  next(): Variant | undefined {
+    const expected = this.#last?.next
+    return expected === undefined || expected.forgotten ? undefined : expected
+  }
+
+  follow(variant: Variant): SeriesEntry {
+    this.#last = variant
+    return variant.entry
+  }
+
   /** The label block that came next last time, if it begins here: it need not be gone through label by label. More labels may follow it. */
   expected(view: DataView, start: number, end: number): KnownLabels | undefined {
-    const expected = this.#last?.next
-    if (expected === undefined || expected.forgotten || expected.byteCount > end - start) return undefined
+    const expected = this.next()
+    if (expected === undefined || expected.byteCount > end - start) return undefined
     if (!matches(expected, view, start, start + expected.byteCount)) return undefined
     this.#last = expected
     return expected
@@ -90,11 +106,8 @@ export class SeriesRegistry {
 
   /** The series whose label block is these bytes, if it is known. */
   find(view: DataView, start: number, end: number): SeriesEntry | undefined {
-    const expected = this.#last?.next
-    if (expected !== undefined && !expected.forgotten && matches(expected, view, start, end)) {
-      this.#last = expected
-      return expected.entry
-    }
+    const expected = this.next()
+    if (expected !== undefined && matches(expected, view, start, end)) return this.follow(expected)
     const candidates = this.#byHash.get(hashOf(view, start, end))
     if (candidates === undefined) return undefined
     for (const variant of candidates) {
@@ -120,6 +133,7 @@ export class SeriesRegistry {
       index: 0,
       variants: 0,
       typesVersion: -1,
+      classicMs: 0,
       pieces: undefined,
       gauges: undefined,
     }
@@ -140,13 +154,22 @@ export class SeriesRegistry {
     if (entry.series.type !== type) entry.series = { ...entry.series, type }
   }
 
+  /** Prometheus sends samples of it: they are of a counter, and its bounds are set. */
+  usePlain(entry: SeriesEntry, nowMs: number): void {
+    const { type } = entry.series
+    if (type !== 'sketch' && type !== 'delta' && entry.classicMs === 0) return
+    entry.classicMs = nowMs
+    this.setType(entry, 'counter')
+  }
+
   /** Next time these bytes mean this series. */
   remember(entry: SeriesEntry, view: DataView, start: number, end: number): void {
     if (entry.variants >= MAX_VARIANTS) return
     const hash = hashOf(view, start, end)
     const candidates = this.#byHash.get(hash)
     if (candidates !== undefined && candidates.length >= MAX_COLLISIONS) return
-    const variant: Variant = { entry, hash, byteCount: end - start, words: wordsOf(view, start, end), next: undefined, forgotten: false }
+    const { byteCount, words, first } = this.#kept.keep(view, start, end)
+    const variant: Variant = { entry, hash, byteCount, words, first, next: undefined, forgotten: false }
     if (candidates === undefined) this.#byHash.set(hash, [variant])
     else candidates.push(variant)
     entry.variants++
@@ -156,6 +179,7 @@ export class SeriesRegistry {
 
   /** Drops what has not been seen for `seriesIdleMs`. */
   forgetIdle(nowMs: number): void {
+    this.families.makeRoom()
     const oldestMs = nowMs - this.#limits.seriesIdleMs
     for (const [key, entry] of this.#byKey) {
       if (entry.seenMs >= oldestMs) continue
@@ -167,17 +191,35 @@ export class SeriesRegistry {
     for (const [hash, variants] of this.#byHash) {
       const kept = variants.filter((variant) => variant.entry.seenMs >= oldestMs)
       if (kept.length === variants.length) continue
-      for (const variant of variants) variant.forgotten = variant.entry.seenMs < oldestMs
+      for (const variant of variants) if (variant.entry.seenMs < oldestMs) forget(variant)
       if (kept.length === 0) this.#byHash.delete(hash)
       else this.#byHash.set(hash, kept)
     }
     this.#last = undefined
+    this.#compact()
+  }
+
+  /** What is kept lies between what is not: moved together once that is more than half. */
+  #compact(): void {
+    let words = 0
+    for (const variants of this.#byHash.values()) for (const { byteCount } of variants) words += (byteCount + 3) >>> 2
+    if (words * 2 >= this.#kept.taken) return
+    this.#kept = new KeptWords()
+    for (const variants of this.#byHash.values()) for (const variant of variants) this.#kept.move(variant)
   }
 
   #forgetVariants(): void {
-    for (const variants of this.#byHash.values()) for (const variant of variants) variant.forgotten = true
+    for (const variants of this.#byHash.values()) for (const variant of variants) forget(variant)
     this.#byHash.clear()
+    this.#kept = new KeptWords()
     for (const entry of this.#byKey.values()) entry.variants = 0
     this.#last = undefined
   }
+}
+
+/** Another may still lead to it. */
+function forget(variant: Variant): void {
+  variant.forgotten = true
+  variant.next = undefined
+  variant.words = NO_WORDS
 }

@@ -13,6 +13,8 @@ import { SeenBytes } from './seen-bytes.ts'
 const MAX_NAMES = 63
 const MAX_VALUES = 2 ** 20
 const MAX_NAME_BYTES = 255
+/** Attributes of one span that are looked at, two numbers each. */
+const MAX_NOTED = 2 * 1024
 
 export class SpanPeer {
   readonly #reader: ProtobufReader
@@ -57,6 +59,7 @@ export class SpanPeer {
   /** A KeyValue stands there, without its length. */
   note(from: number, to: number): void {
     const count = this.#count
+    if (count >= MAX_NOTED) return
     if (count === this.#noted.length) {
       const larger = new Int32Array(count * 2)
       larger.set(this.#noted)

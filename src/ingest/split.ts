@@ -42,16 +42,10 @@ export function rowsOf(batch: RowBatch): number {
 function partitionsOf(batch: RowBatch, partitions: number): Uint32Array {
   switch (batch.kind) {
     case 'metrics':
-      return through(
-        batch.seriesIndex,
-        batch.series.map((series) => partitionFor(series.service, partitions)),
-      )
+      return through(batch.seriesIndex, servicePartitions(batch.series, partitions))
     case 'logs':
     case 'spans':
-      return through(
-        batch.sourceIndex,
-        batch.sources.map((source) => partitionFor(source.service, partitions)),
-      )
+      return through(batch.sourceIndex, servicePartitions(batch.sources, partitions))
     case 'links':
       return Uint32Array.from(batch.traceId, (traceId) => partitionFor(traceId, partitions))
     default:
@@ -59,7 +53,23 @@ function partitionsOf(batch: RowBatch, partitions: number): Uint32Array {
   }
 }
 
-function through(index: Uint32Array, table: readonly number[]): Uint32Array {
+/** What is of one service mostly comes together. */
+function servicePartitions(table: readonly { readonly service: string }[], partitions: number): Uint32Array {
+  const found = new Uint32Array(table.length)
+  let last = ''
+  let partition = partitionFor(last, partitions)
+  for (let i = 0; i < table.length; i++) {
+    const { service } = table[i]!
+    if (service !== last) {
+      last = service
+      partition = partitionFor(service, partitions)
+    }
+    found[i] = partition
+  }
+  return found
+}
+
+function through(index: Uint32Array, table: Uint32Array): Uint32Array {
   const column = new Uint32Array(index.length)
   for (let row = 0; row < index.length; row++) column[row] = table[index[row]!]!
   return column

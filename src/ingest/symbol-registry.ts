@@ -3,7 +3,8 @@
  * by the numbers of its labels whatever table its sender made this time. Bytes are compared, never only hashed. Numbers are not used twice;
  * when there are too many they are all forgotten, and whoever kept some is told.
  */
-import { hashOf, matches, wordsOf } from './bytes-hash.ts'
+import { KeptWords, hashOf, matches } from './bytes-hash.ts'
+import type { KeptBytes } from './bytes-hash.ts'
 
 const MAX_SYMBOLS = 2 ** 19
 const MAX_WORDS = 2 ** 23
@@ -11,10 +12,8 @@ const MAX_WORDS = 2 ** 23
 const MAX_SYMBOL_BYTES = 8192
 const MAX_COLLISIONS = 8
 
-interface Symbol {
+interface Symbol extends KeptBytes {
   readonly id: number
-  readonly byteCount: number
-  readonly words: Uint32Array
   /** What followed it last time: senders repeat themselves. */
   next: Symbol | undefined
 }
@@ -26,7 +25,7 @@ export class SymbolRegistry {
   #last: Symbol | undefined
   #nextId = 1
   #count = 0
-  #words = 0
+  #kept = new KeptWords()
 
   constructor(onForget: () => void, maxSymbols = MAX_SYMBOLS) {
     this.#onForget = onForget
@@ -39,11 +38,11 @@ export class SymbolRegistry {
 
   /** To be called between requests: numbers stay good within one. */
   makeRoom(): void {
-    if (this.#count < this.#maxSymbols && this.#words < MAX_WORDS) return
+    if (this.#count < this.#maxSymbols && this.#kept.taken < MAX_WORDS) return
     this.#byHash.clear()
     this.#last = undefined
     this.#count = 0
-    this.#words = 0
+    this.#kept = new KeptWords()
     this.#onForget()
   }
 
@@ -61,12 +60,12 @@ export class SymbolRegistry {
       for (const symbol of candidates) if (matches(symbol, view, start, end)) return this.#follow(symbol)
       if (candidates.length >= MAX_COLLISIONS) return 0
     }
-    if (this.#count >= this.#maxSymbols * 2 || this.#words >= MAX_WORDS * 2) return 0
-    const symbol: Symbol = { id: this.#nextId++, byteCount: end - start, words: wordsOf(view, start, end), next: undefined }
+    if (this.#count >= this.#maxSymbols * 2 || this.#kept.taken >= MAX_WORDS * 2) return 0
+    const { byteCount, words, first } = this.#kept.keep(view, start, end)
+    const symbol: Symbol = { id: this.#nextId++, byteCount, words, first, next: undefined }
     if (candidates === undefined) this.#byHash.set(hash, [symbol])
     else candidates.push(symbol)
     this.#count++
-    this.#words += symbol.words.length
     return this.#follow(symbol)
   }
 

@@ -11,7 +11,7 @@ import type { DecodeContext } from './decode-context.ts'
 import { parseJson } from './json-body.ts'
 import { get, integer, isObject, text } from './otlp-json.ts'
 import type { JsonObject } from './otlp-json.ts'
-import { sourceOf } from './otlp-protobuf.ts'
+import { MAX_ATTRIBUTES, sourceOf } from './otlp-protobuf.ts'
 import type { Attributes } from './otlp-protobuf.ts'
 import { ProtobufReader } from './protobuf-reader.ts'
 import { peerOfTags, spanKindOf, statusOfTags } from './span-tags.ts'
@@ -97,7 +97,7 @@ function readSpan(reader: ProtobufReader, columns: SpanColumns, context: DecodeC
         readTag(reader, span.tags, maxLabelValueChars)
         break
       case 0x68:
-        span.shared = reader.uint32() !== 0
+        span.shared = reader.int64() !== 0
         break
       default:
         reader.skip(tag)
@@ -126,20 +126,23 @@ function newSpan(): ZipkinSpan {
 
 function readEndpoint(reader: ProtobufReader, endpoint: Endpoint, maxBytes: number): void {
   const outer = reader.enter()
+  let ipv4 = ''
+  let ipv6 = ''
   for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
     if (tag === 0x0a) endpoint.service = reader.text(maxBytes)
     else if (tag === 0x12) {
       const length = reader.uint32()
       const at = reader.take(length)
-      if (length === 4) endpoint.address = reader.bytes.subarray(at, at + 4).join('.')
+      ipv4 = length === 4 ? reader.bytes.subarray(at, at + 4).join('.') : ''
     } else if (tag === 0x1a) {
       const length = reader.uint32()
       const at = reader.take(length)
-      if (length === 16 && endpoint.address === '') endpoint.address = ipv6Of(reader.view, at)
-    } else if (tag === 0x20) endpoint.port = reader.uint32()
+      ipv6 = length === 16 ? ipv6Of(reader.view, at) : ''
+    } else if (tag === 0x20) endpoint.port = reader.int32()
     else reader.skip(tag)
   }
   reader.leave(outer)
+  endpoint.address = ipv4 || ipv6
 }
 
 /** Not shortened: it only has to be the same each time. */
@@ -148,6 +151,10 @@ function ipv6Of(view: DataView, at: number): string {
 }
 
 function readTag(reader: ProtobufReader, tags: Attributes, maxBytes: number): void {
+  if (tags.size >= MAX_ATTRIBUTES) {
+    reader.take(reader.uint32())
+    return
+  }
   const outer = reader.enter()
   let name = ''
   let value = ''

@@ -3,9 +3,9 @@
  * stage could not read, and a whole batch that no codec could unpack.
  *
  * A record keeps its own headers beside these: `x-error-reason` (a short label), `x-error` (the same in words), `x-origin-topic`,
- * `x-origin-partition`, `x-origin-offset`, `x-origin-key`. A batch has `x-origin-last-offset`, `x-origin-records` and
- * `x-content: record-batch` besides: its value is Kafka's record batch, header and packed records, or empty where that would
- * be too large for the topic (`x-content: left-out`); the batch itself stays in the origin until its retention is over.
+ * `x-origin-partition`, `x-origin-offset`, `x-origin-key`, `x-origin-timestamp`. A batch has `x-origin-last-offset`,
+ * `x-origin-records` and `x-content: record-batch` besides: its value is Kafka's record batch, header and packed records. What
+ * would be too large for the topic has no value (`x-content: left-out`); it stays in the origin until its retention is over.
  */
 import type { InRecord, OutRecord, RecordBatch } from './transport.ts'
 
@@ -22,8 +22,19 @@ export function deadLetter(batch: RecordBatch, record: InRecord, reason: string,
     'x-origin-partition': String(batch.partition),
     'x-origin-offset': String(record.offset),
     'x-origin-key': record.key,
+    'x-origin-timestamp': String(record.timestampMs),
   }
   return { partition: 0, value: record.value, headers }
+}
+
+/** The same without its value, where the topic would not take it. */
+export function withoutValue({ partition, value, headers }: OutRecord): OutRecord {
+  const error = `${headers?.['x-error'] ?? ''}; its ${value.byteLength} bytes do not fit in here`
+  return {
+    partition,
+    value: new Uint8Array(0),
+    headers: { ...headers, 'x-error': error, 'x-content': 'left-out', 'x-origin-records': '1' },
+  }
 }
 
 export interface UnreadBatch {
@@ -66,6 +77,8 @@ export interface DeadLetter {
   /** The record's own headers. */
   readonly headers: Readonly<Record<string, string>>
   readonly value: Uint8Array
+  /** When the origin took it; 0 when that is not known. */
+  readonly originMs: number
   /** When it was put aside, ms since the epoch. */
   readonly timestampMs: number
 }
@@ -80,12 +93,14 @@ export function readDeadLetter({ headers, value, timestampMs }: InRecord): DeadL
     'x-origin-offset': offset,
     'x-origin-last-offset': lastOffset = offset,
     'x-origin-key': key = '',
-    'x-origin-records': _records,
+    'x-origin-timestamp': originMs,
+    'x-origin-records': records,
     'x-content': content,
     ...own
   } = headers
   if (reason === undefined || topic === undefined || !isCount(partition) || !isCount(offset) || !isCount(lastOffset)) return undefined
-  const isBatch = reason === undecodableReason && (content === 'record-batch' || content === 'left-out')
+  // A record may have a header of that name itself, but not this one.
+  const isOurs = records !== undefined && (content === 'record-batch' || content === 'left-out')
   return {
     reason,
     error,
@@ -94,11 +109,22 @@ export function readDeadLetter({ headers, value, timestampMs }: InRecord): DeadL
     offset: Number(offset),
     lastOffset: Number(lastOffset),
     key,
-    content: isBatch ? content : 'record',
-    headers: isBatch || content === undefined ? own : { ...own, 'x-content': content },
+    content: isOurs ? content : 'record',
+    headers: isOurs || content === undefined ? own : { ...own, 'x-content': content },
     value,
+    originMs: isCount(originMs) ? Number(originMs) : 0,
     timestampMs,
   }
+}
+
+/** Stands behind a dead letter in its topic and says that it was replayed. */
+export function replayMarker(id: string, nowMs: number): OutRecord {
+  return { partition: 0, value: new Uint8Array(0), headers: { 'x-replayed': id, 'x-replayed-ms': String(nowMs) } }
+}
+
+export function readReplayMarker({ headers }: InRecord): { readonly id: string; readonly atMs: number } | undefined {
+  const { 'x-replayed': id, 'x-replayed-ms': atMs, 'x-error-reason': reason } = headers
+  return id === undefined || reason !== undefined || !isCount(atMs) ? undefined : { id, atMs: Number(atMs) }
 }
 
 function isCount(text: string | undefined): text is string {

@@ -50,7 +50,7 @@ function tocsin(args: string): Promise<Ended> {
 
 describe('used wrongly', () => {
   it.each<[args: string, code: number, message: string]>([
-    ['frobnicate', 2, 'there is no command "frobnicate"; the commands are run, demo, replay, record, train, explain-name, config, version'],
+    ['frobnicate', 2, 'there is no command "frobnicate"; the commands are run, demo, replay, record, train, explain-name, dead-letters, config, version'],
     ['run --frob', 2, "Unknown option '--frob'"],
     ['run now', 2, 'there is no use for "now" here'],
     ['version 2', 2, 'there is no use for "2" here'],
@@ -66,6 +66,17 @@ describe('used wrongly', () => {
     ['explain-name --log {a=b}', 2, '--log: the labels of a stream cannot be read at character 4'],
     ['explain-name --metric up', 2, '--metric: "up" is no NAME=VALUE'],
     ['explain-name --resource a=b,a=c', 2, '--resource: a label is given twice'],
+    ['dead-letters burn', 2, 'tocsin dead-letters takes list, show or replay, not "burn"'],
+    ['dead-letters list 7', 2, 'there is no use for "7" here'],
+    ['dead-letters show', 2, 'give the ID of a dead letter'],
+    ['dead-letters replay', 2, 'replay takes the IDs of dead letters, or --all, and not both'],
+    ['dead-letters replay 7 --all', 2, 'replay takes the IDs of dead letters, or --all, and not both'],
+    ['dead-letters replay 7 --reason empty', 2, '--reason has no use beside an ID'],
+    ['dead-letters replay 7 --encoding xml', 2, '--encoding takes otlp_proto, otlp_json, remote_write,'],
+    ['dead-letters list --dry-run', 2, '--dry-run is for tocsin dead-letters replay'],
+    ['dead-letters list --since yesterday', 2, '--since takes 90s, 15m, 2h, 3d or a time like 2026-11-23T10:00:00Z'],
+    ['dead-letters list --limit 0', 2, '--limit takes a number from 1 to 10000, not "0"'],
+    ['dead-letters show 7 --set http.port=1', 1, 'there is no dead letter "7"'],
     ['explain-name checkout', 2, 'there is no use for "checkout" here'],
     ['explain-name --alert a=b --config unknown.yaml', 1, 'unknown.yaml is not valid:\n  htpp: is not a known key'],
     ['config frob', 2, 'tocsin config takes check, example or schema, not "frob"'],

@@ -6,6 +6,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { CompressionTypes, Kafka, logLevel, Partitioners, type Message } from 'kafkajs'
 import { uncompressSync } from 'snappy'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { stringify } from 'yaml'
@@ -20,7 +22,7 @@ import { startKafka, until, type RunningKafka } from '../support/kafka.ts'
 import { freePorts, temporaryFolder } from '../support/processes.ts'
 import { output } from '../support/programs.ts'
 import { requireOrSkip, which } from '../support/services.ts'
-import { countersOf, rowsByDoor, startTocsin, type RunningTocsin } from '../support/tocsin.ts'
+import { CLI, countersOf, rowsByDoor, startTocsin, type RunningTocsin } from '../support/tocsin.ts'
 
 interface Letter {
   readonly headers: Readonly<Record<string, string>>
@@ -38,9 +40,19 @@ requireOrSkip('kafka', 'kcat')('Kafka topics with native payloads', () => {
   let kafka: RunningKafka
   let folder: string
   let configFile: string
+  /** The same after somebody has looked at the dead letters. */
+  let fixedFile: string
   let port: number
   let tocsin: RunningTocsin
 
+  const producer = async (topic: string, messages: Message[]) => {
+    const client = new Kafka({ brokers: kafka.brokers, logLevel: logLevel.NOTHING }).producer({
+      createPartitioner: Partitioners.DefaultPartitioner,
+    })
+    await client.connect()
+    await client.send({ topic, messages, compression: CompressionTypes.GZIP })
+    await client.disconnect()
+  }
   const start = async () => void (tocsin = await startTocsin(['run', '--role', 'ingest', '--config', configFile], port))
   const of = <K extends Batch['kind']>(kind: K) => published.filter((batch): batch is Extract<Batch, { kind: K }> => batch.kind === kind)
   /** One record of each value, in this order. */
@@ -92,11 +104,18 @@ requireOrSkip('kafka', 'kcat')('Kafka topics with native payloads', () => {
           { topic: 'samples', signal: 'metrics' },
           { topic: 'loki', signal: 'logs' },
           { topic: 'happenings', signal: 'events' },
+          { topic: 'all_metrics', signal: 'metrics' },
+          { topic: 'all_traces', signal: 'traces' },
+          { topic: 'java', signal: 'logs', service: 'java-job' },
+          { topic: 'adapter', signal: 'metrics', encoding: 'otlp_proto' },
           { topic: 'lines', signal: 'logs', encoding: 'lines', service: 'batch-job' },
         ],
       },
     }
     writeFileSync(configFile, stringify(config))
+    const sources = config.ingest!.sources!.map((one) => (one.topic === 'adapter' ? { topic: 'adapter', signal: 'metrics' as const } : one))
+    fixedFile = join(folder, 'fixed.yaml')
+    writeFileSync(fixedFile, stringify({ ...config, ingest: { ...config.ingest, sources } }))
     // One that others made, with partitions of its own; the rest are made when Tocsin first asks for them.
     await kafka.createTopic('samples', 2)
     ;[port] = (await freePorts(1)) as [number]
@@ -152,6 +171,7 @@ requireOrSkip('kafka', 'kcat')('Kafka topics with native payloads', () => {
           'x-origin-partition': '0',
           'x-origin-offset': '1',
           'x-origin-key': 'shard-7',
+          'x-origin-timestamp': expect.stringMatching(/^\d{13}$/) as string,
         },
       },
     ])
@@ -199,6 +219,100 @@ requireOrSkip('kafka', 'kcat')('Kafka topics with native payloads', () => {
     })
   })
 
+  it('every other encoding of metrics, told apart by headers and bytes, and counted', async () => {
+    const before = rows(of('metrics'))
+    const headers = { Version: Buffer.of(0, 0, 0, 1) }
+    await producer('all_metrics', [
+      { value: Buffer.from(recorded('telegraf.rw1.proto-snappy.1').body) },
+      { value: Buffer.from(recorded('prometheus-3.rw2.proto-snappy.1').body) },
+      { value: rwPlain, headers },
+      { value: sample('1.5') },
+      { value: sample('NaN') },
+      { value: fixture('kafka/otlp_metrics.proto.record') },
+      { value: fixture('kafka/otlp_metrics.json.record') },
+    ])
+    await until('all samples are on the telemetry topic', () => rows(of('metrics')) >= before + 10 + 427 + 6 + 2 + 20 + 20)
+    expect(await countersOf(tocsin.url, 'tocsin_source_records_sniffed_total', 'encoding')).toMatchObject({
+      adapter_json: 2,
+      otlp_proto: 3,
+      otlp_json: 4,
+    })
+    expect(tocsin.output()).toContain('{ topic: all_metrics, signal: metrics, encoding: adapter_json }')
+    expect(await rowsByDoor(tocsin.url)).toMatchObject({ 'adapter-samples': 2, 'mimir-record': 6, 'otlp-metrics': 40 })
+  })
+
+  it("Jaeger's and Zipkin's spans", async () => {
+    const before = rows(of('spans'))
+    const ids = { trace: Buffer.alloc(16, 7), span: Buffer.alloc(8, 9) }
+    const jaeger = { traceId: ids.trace.toString('base64'), spanId: ids.span.toString('base64'), operationName: 'pay' }
+    const zipkin = { traceId: ids.trace.toString('hex'), id: ids.span.toString('hex'), name: 'pay' }
+    await producer('all_traces', [
+      { value: JSON.stringify({ ...jaeger, startTime: '2026-11-23T16:00:00Z', duration: '0.1s', process: { serviceName: 'pay' } }) },
+      { value: JSON.stringify([{ ...zipkin, timestamp: 1795449600000000, duration: 5, localEndpoint: { serviceName: 'pay' } }]) },
+    ])
+    await until('both are on the telemetry topic', () => rows(of('spans')) === before + 2)
+    expect(await rowsByDoor(tocsin.url)).toMatchObject({ jaeger: 1, zipkin: 1 })
+  })
+
+  it("the four codecs of Kafka's own producer, with keys and headers", async () => {
+    const libs = (await output('bash', ['.ci/kafka/start-kraft.sh', 'fetch'])).trim()
+    const source = fileURLToPath(new URL('../support/Produce.java', import.meta.url))
+    const codecs = ['gzip', 'snappy', 'lz4', 'zstd']
+    for (const codec of codecs) await output('java', ['-cp', `${libs}/*`, source, kafka.bootstrap, 'java', codec, '200'])
+    const bodies = () =>
+      of('logs')
+        .flatMap(linesOf)
+        .filter(({ service }) => service === 'java-job')
+        .map(({ body }) => body)
+    await until('all lines are through', () => bodies().length >= 800)
+    expect(bodies().sort()).toEqual(codecs.flatMap((codec) => Array.from({ length: 200 }, (_, i) => `${codec} line ${i}`)).sort())
+  }, 60_000)
+
+  it('dead letters are listed, shown, and replayed after the configuration was mended', async () => {
+    const command = (...args: string[]) => output(process.execPath, [CLI, 'dead-letters', ...args])
+    await produce('adapter', [sample('4'), sample('5'), '\u001b[2J is no sample, and what it asks of a terminal is not done'], '-k', 'k1', '-H', 'team=payments')
+    await until(
+      'they are put aside',
+      async () => (await letters()).filter(({ headers }) => headers['x-origin-topic'] === 'adapter').length === 3,
+    )
+    const here = ['--config', configFile]
+    const listed = JSON.parse(await command('list', '--topic', 'adapter', '--json', ...here)) as {
+      id: string
+      topic: string
+      offset: number
+    }[]
+    expect(listed).toMatchObject([
+      { topic: 'adapter', partition: 0, offset: 0, reason: 'malformed', key: 'k1', headers: { team: 'payments' } },
+      { offset: 1 },
+      { offset: 2 },
+    ])
+    const [first, second, third] = listed.map(({ id }) => id) as [string, string, string]
+    expect(await command('list', '--since', '1h', '--limit', '2', ...here)).toMatch(new RegExp(`^ID .*\n${second} .*\n${third} .*\n$`))
+
+    const shown = await command('show', third, ...here)
+    expect(shown).toContain('header     team: payments')
+    expect(shown).toContain('\\u001b[2J is no sample, and what it asks of a terminal is not done')
+    expect(shown).not.toContain('\u001b')
+
+    expect(await failing(command('replay', first, '--dry-run', ...here))).toContain('still cannot be read')
+    expect(await command('replay', first, '--dry-run', '--encoding', 'adapter_json', ...here)).toContain('1 rows would be taken')
+    const before = rows(of('metrics'))
+    const mended = ['--config', fixedFile]
+    expect(await failing(command('replay', '--all', '--topic', 'adapter', ...mended))).toContain('2 of 3 dead letters taken.')
+    await until('they are on the telemetry topic', () => rows(of('metrics')) >= before + 2)
+    expect(
+      of('metrics')
+        .flatMap(samplesOf)
+        .slice(-2)
+        .map(({ value }) => value),
+    ).toEqual([4, 5])
+
+    expect(await failing(command('replay', first, ...mended))).toContain('already: --again replays it once more')
+    expect(await command('list', '--topic', 'adapter', ...here)).toMatch(new RegExp(`${first} .* replayed .*\n`))
+    expect(await command('replay', first, '--again', ...mended)).toContain('1 rows taken')
+    expect(await failing(command('show', '0-999999', ...here))).toContain('there is no dead letter "0-999999"')
+  }, 120_000)
+
   it('after a stop it goes on where it was, and reads nothing twice', async () => {
     expect(await tocsin.stop()).toBe(0)
     await produce('loki', [lokiJson])
@@ -226,6 +340,21 @@ requireOrSkip('kafka', 'kcat')('Kafka topics with native payloads', () => {
     expect(atKill, 'it was killed too late for this test to mean anything').toBeLessThan(LINES)
   }, 90_000)
 })
+
+/** As prometheus-kafka-adapter writes it. */
+function sample(value: string): string {
+  return JSON.stringify({ timestamp: '2026-11-23T16:00:00Z', value, name: 'up', labels: { __name__: 'up', job: 'node', instance: 'n1' } })
+}
+
+/** What a command prints that ends with 1. */
+async function failing(running: Promise<string>): Promise<string> {
+  const { code, stdout, stderr } = await running.then(
+    () => ({ code: 0, stdout: '', stderr: '' }),
+    (error: unknown) => error as { code: number; stdout: string; stderr: string },
+  )
+  expect(code).toBe(1)
+  return stdout + stderr
+}
 
 const PROTOBUF_TYPE = { 'content-type': 'application/x-protobuf' }
 const SNAPPY_TYPE = { ...PROTOBUF_TYPE, 'content-encoding': 'snappy' }

@@ -43,7 +43,7 @@ describe('pino-loki', () => {
     expect([heard.rejected, heard.refused, heard.requests]).toEqual(['', [], ['/loki/api/v1/push application/json']])
     expect(rows(heard)).toEqual([
       ['checkout', 13, 'a slow "order"', TRACE],
-      ['checkout', 21, 'no more', ''],
+      ['checkout', 21, 'no more: gone', ''],
       ['checkout', 9, 'zwölf\n24', ''],
     ])
     for (const { timeMs } of heard.logs.flatMap(linesOf)) {
@@ -54,10 +54,10 @@ describe('pino-loki', () => {
 })
 
 describe.each([
-  ['winston-loki', 'application/x-protobuf'],
-  ['winston-loki-json', 'application/json'],
-])('%s', (block, type) => {
-  it('sends lines with their level, and the trace as structured metadata', async () => {
+  ['winston-loki', 'application/x-protobuf', ''],
+  ['winston-loki-json', 'application/json', TRACE],
+])('%s', (block, type, trace) => {
+  it('sends lines with their level, and in JSON the trace as structured metadata', async () => {
     const heard = await logged(
       block,
       '',
@@ -65,7 +65,7 @@ describe.each([
     )
     expect([heard.rejected, heard.refused, heard.requests[0]]).toEqual(['', [], `/loki/api/v1/push ${type}`])
     expect(rows(heard).map(([service, severity, body, traceId]) => [service, severity, String(body).split(' {')[0], traceId])).toEqual([
-      ['checkout', 17, 'no "stock" of größe 4', TRACE],
+      ['checkout', 17, 'no "stock" of größe 4', trace],
       ['checkout', 9, 'plain', ''],
     ])
   })

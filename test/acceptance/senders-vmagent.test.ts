@@ -11,7 +11,7 @@ import { programFolder, startProgram } from '../support/programs.ts'
 import { builtSender, requireOrSkip, which } from '../support/services.ts'
 import { argumentsOf, snippet } from '../support/snippets.ts'
 
-/** Scrapes six times and more, stops vmagent, and answers what was heard. */
+/** Scrapes six times and more until the target fails, stops vmagent, and answers what was heard. */
 async function scraped(command: string) {
   await using folder = await programFolder('vmagent')
   await using exporter = await startCountingExporter()
@@ -27,6 +27,8 @@ async function scraped(command: string) {
   const vmagent = await startProgram({ folder: folder.path, name: 'vmagent', command, args: [...args, ...more] })
   try {
     await until('six scrapes were sent', async () => exporter.scrapes() >= 6 && ((await listener.rows())['remote-write'] ?? 0) > 0)
+    exporter.fail()
+    await until('a scrape has failed', () => exporter.failures() > 0)
   } finally {
     // Sends what it still has.
     await vmagent[Symbol.asyncDispose]()
@@ -47,11 +49,13 @@ function expectEveryScrape({ host, scrapes, understood }: Awaited<ReturnType<typ
   expect(of(`shop_wait_seconds_bucket{instance="${host}",job="shop",le="1"}`).map(({ value }) => value)).toEqual(
     counted.map(({ value }) => 2 * value),
   )
-  expect(understood.metrics[0]!.series.find(({ name }) => name === 'shop_scrapes_total')).toMatchObject({ service: 'shop', instance: host })
-  const ends = samples.filter(({ key, stale }) => stale === 1 && key.startsWith('shop_'))
-  expect(new Set(ends.map(({ key }) => key)), 'at its stop it marks every series stale').toEqual(
-    new Set(samples.filter(({ key }) => key.startsWith('shop_')).map(({ key }) => key)),
-  )
+  expect(understood.metrics.flatMap(({ series }) => series).find(({ name }) => name === 'shop_scrapes_total')).toMatchObject({
+    service: 'shop',
+    instance: host,
+  })
+  const shop = samples.filter(({ key }) => key.startsWith('shop_'))
+  const ended = new Set(shop.filter(({ stale }) => stale === 1).map(({ key }) => key))
+  expect(ended, 'a scrape that fails ends every series').toEqual(new Set(shop.map(({ key }) => key)))
 }
 
 requireOrSkip('vmagent')('vmagent of Debian', () => {

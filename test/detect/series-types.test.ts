@@ -160,7 +160,94 @@ describe('histograms whose bounds come and go', () => {
   })
 })
 
+test('a delta is about the same time as all of its histogram, however long its bucket was away', () => {
+  const watch = new Watch()
+  const z = noise(5)
+  let timeMs = START_MS
+  for (let step = 0; step < 400; step++) {
+    // An exporter is never quite on time.
+    timeMs += STEP_MS + Math.round(20 * z())
+    // Requests that are hardly slower go into other buckets for once.
+    const beyond = step >= 300 && step < 306 ? String(0.13 + 0.001 * (step - 300)) : '0.2'
+    const buckets = (instance: string, counts: readonly (readonly [string, number])[]): Row[] =>
+      counts.map(([le, n]): Row => [typed('delta', 'http_request_duration_seconds_bucket', { le }, instance), timeMs, n])
+    const other: Row = [typed('gauge', 'temperature', {}, 'a'), timeMs, 20]
+    watch.feed(
+      batchOf([
+        other,
+        ...buckets('a', [
+          ['0.125', 180],
+          [beyond, 200],
+          ['+Inf', 200],
+        ]),
+      ]),
+      batchOf([
+        [typed('gauge', 'temperature', {}, 'b'), timeMs, 20],
+        ...buckets('b', [
+          ['0.125', 4],
+          ['8', 4],
+          ['+Inf', 4],
+        ]),
+      ]),
+      { kind: 'tick', nowMs: timeMs + 500 },
+    )
+  }
+  expect(watch.anomalies).toEqual([])
+})
+
 describe('what is known of a type', () => {
+  test('of a counter that was taken for a gauge since it fell so often, is believed', () => {
+    const watch = new Watch()
+    let total = 0
+    watch.feed(
+      ...story(500, STEP_MS, (step, timeMs) => {
+        // One thread counts for all and is replaced every minute; from step 100 on its sender says that it is a counter.
+        total = step % 12 === 0 ? 0 : total + 500 + (step >= 400 ? 5000 : 0)
+        return [[typed(step < 100 ? 'unknown' : 'counter', 'http_requests_total'), timeMs, total]]
+      }),
+    )
+    const told = watch.anomalies.filter(({ startMs }) => startMs >= START_MS + 100 * STEP_MS)
+    expect(told).toMatchObject([{ symptom: 'traffic', direction: 'up', startMs: START_MS + 400 * STEP_MS, unit: '/s' }])
+    expect(told[0]!.expected).toBeCloseTo(100, 0)
+  })
+
+  test('is that of the sender who was first, while two say different things', () => {
+    const watch = new Watch()
+    const z = noise(6)
+    let total = 0
+    for (let step = 0; step < 600; step++) {
+      const timeMs = START_MS + step * STEP_MS
+      const now = Math.max(0, Math.round((step >= 500 && step < 540 ? 2500 : 500) + 15 * z()))
+      total += now
+      watch.feed(
+        batchOf([[typed('counter', 'http_requests_total'), timeMs, total]]),
+        batchOf([[typed('delta', 'http_requests_total'), timeMs + 200, now]]),
+        { kind: 'tick', nowMs: timeMs + 500 },
+      )
+    }
+    expect(watch.anomalies).toMatchObject([{ symptom: 'traffic', direction: 'up', startMs: START_MS + 500 * STEP_MS }])
+    expect(watch.detector.counts()['refused_samples']).toBe(600)
+  })
+
+  test('changes when nobody says any more what was said before', () => {
+    const watch = new Watch()
+    const z = noise(8)
+    let total = 0
+    watch.feed(
+      ...story(700, STEP_MS, (step, timeMs) => {
+        const now = Math.max(0, Math.round((step >= 600 && step < 640 ? 2500 : 500) + 15 * z()))
+        total += now
+        return [
+          [typed('gauge', 'temperature'), timeMs, 20],
+          step < 300 ? [typed('counter', 'http_requests_total'), timeMs, total] : [typed('delta', 'http_requests_total'), timeMs, now],
+        ]
+      }),
+    )
+    expect(watch.anomalies.filter(({ symptom }) => symptom === 'traffic')).toMatchObject([
+      { direction: 'up', startMs: START_MS + 600 * STEP_MS },
+    ])
+  })
+
   test('is kept in a snapshot; one of the version before is read without it', () => {
     const watch = new Watch()
     watch.feed(batchOf([[typed('delta', 'jobs_done'), START_MS, 3]]), { kind: 'tick', nowMs: START_MS + 500 })

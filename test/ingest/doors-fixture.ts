@@ -6,7 +6,7 @@ import { ingestConfig } from '../../src/ingest/config.ts'
 import type { IngestConfig } from '../../src/ingest/config.ts'
 import { Tally } from '../../src/ingest/decode-context.ts'
 import type { DecodeContext } from '../../src/ingest/decode-context.ts'
-import type { Door, DoorRequest } from '../../src/ingest/door.ts'
+import type { BulkDoor, Door, DoorRequest } from '../../src/ingest/door.ts'
 import { createDoors } from '../../src/ingest/doors.ts'
 import { Naming } from '../../src/ingest/naming.ts'
 import { SeriesRegistry } from '../../src/ingest/series-registry.ts'
@@ -81,7 +81,7 @@ export class RememberingTransport implements Transport {
 export const TOPICS = topicsWith('test')
 
 export interface Opened {
-  readonly door: Door
+  readonly door: Door & BulkDoor
   readonly transport: RememberingTransport
   readonly telemetry: Telemetry
   readonly config: IngestConfig

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
 import { decodeLines } from '../../src/ingest/json-line.ts'
 import { linesOfText, linesRequest, unframed } from '../../src/ingest/line-records.ts'
-import { requestOf } from '../../src/ingest/sniff.ts'
+import { requestOf } from '../../src/ingest/kafka-record.ts'
 import { NOW_MS, linesOf, newContext, openDoors } from './doors-fixture.ts'
 import { encode } from './protobuf-oracle.ts'
 

@@ -177,8 +177,8 @@ describe('as rows', () => {
       '_bucket{job="shop",le="+Inf"} 0 3',
     ])
     expect(batch.series.map(({ name, type, service }) => `${name} ${type} ${service}`)).toEqual([
-      'lat_seconds_count unknown shop',
-      'lat_seconds_sum unknown shop',
+      'lat_seconds_count counter shop',
+      'lat_seconds_sum counter shop',
       ...Array.from({ length: 6 }, () => 'lat_seconds_bucket sketch shop'),
     ])
   })

@@ -66,7 +66,7 @@ async function exported(form: keyof typeof FORMS, temporality: 'DELTA' | 'CUMULA
 
 describe.each(['proto', 'json'] as const)('in %s', (form) => {
   it.each([
-    ['CUMULATIVE', 2, 'counter', 'unknown', 'sketch'],
+    ['CUMULATIVE', 2, 'counter', 'counter', 'sketch'],
     ['DELTA', 1, 'delta', 'delta', 'delta'],
   ] as const)('%s', async (temporality, rounds, counter, pieces, buckets) => {
     const rows = await exported(form, temporality)

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { MetricBatch } from '../../src/model.ts'
 import { decodeOtlpMetricsJson } from '../../src/ingest/otlp-metrics-json.ts'
-import { requestOf } from '../../src/ingest/sniff.ts'
+import { requestOf } from '../../src/ingest/kafka-record.ts'
 import { fixture, newContext, openDoors, post, postJson, recorded } from './doors-fixture.ts'
 
 const PATH = '/v1/metrics'
@@ -136,7 +136,7 @@ describe('a distribution', () => {
   })
 
   it.each([
-    ['cumulative', 2, 'unknown'],
+    ['cumulative', 2, 'counter'],
     ['delta', 1, 'delta'],
   ])('with bounds, %s', (_, aggregationTemporality, type) => {
     const metric = { name: 'http.server.request.duration', unit: 's', histogram: { aggregationTemporality, dataPoints: [explicit] } }
@@ -151,7 +151,7 @@ describe('a distribution', () => {
   })
 
   it.each([
-    ['cumulative', 2, 'unknown', 'sketch'],
+    ['cumulative', 2, 'counter', 'sketch'],
     ['delta', 1, 'delta', 'delta'],
   ])('with exponential buckets below, at and above zero, %s', (_, aggregationTemporality, type, buckets) => {
     const metric = { name: 'heat', unit: 'By', exponentialHistogram: { aggregationTemporality, dataPoints: [exponential] } }

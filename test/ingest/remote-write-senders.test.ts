@@ -52,7 +52,7 @@ describe('Prometheus 3.16, remote write 2.0', () => {
   it('start timestamps, metadata and native histograms', async () => {
     const { answers, batches } = await taken('prometheus-3.rw2.proto-snappy.1', 'prometheus-3.rw2.proto-snappy.2')
     expect(answers).toEqual(['204 397 6 0', '204 397 6 0'])
-    expect(typesOf(batches[0]!)).toEqual({ counter: 177, unknown: 144, gauge: 88, sketch: 18 })
+    expect(typesOf(batches[0]!)).toEqual({ counter: 189, unknown: 132, gauge: 88, sketch: 18 })
     const { series } = batches[0]!
     expect(series.find(({ name }) => name === 'process_cpu_seconds_total')?.type).toBe('counter')
     expect(series.find(({ name }) => name === 'go_goroutines')?.type).toBe('gauge')

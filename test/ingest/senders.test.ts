@@ -1,4 +1,5 @@
 /** Bodies of real programs, as recorded: what each of them becomes. */
+import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { NOW_MS, fixture, linesOf, newContext, openDoors, recorded, samplesOf, spansOf } from './doors-fixture.ts'
 import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/otlp-logs.ts'
@@ -9,6 +10,76 @@ async function taken(name: string) {
   expect(response.status).toBe(name.includes('otlp') ? 200 : 204)
   return transport
 }
+
+/** Answer (2.0: with samples, histograms and exemplars written) and rows of every body that there is. */
+const ALL: readonly (readonly [name: string, answer: string, rows: string])[] = [
+  ['alertmanager.alertmanager-webhook.json.1', '200', '1 events'],
+  ['loki-canary.loki.proto.1', '204', '5 logs'],
+  ['loki-canary.loki.proto.2', '204', '5 logs'],
+  ['otel-collector.otlp-logs.json.1', '200', '5 logs'],
+  ['otel-collector.otlp-logs.proto-gzip.1', '200', '20 logs'],
+  ['otel-collector.otlp-logs.proto-gzip.2', '200', '5 logs'],
+  ['otel-collector.otlp-logs.proto-gzip.3', '200', '5 logs'],
+  ['otel-collector.otlp-metrics.json.1', '200', '81 metrics'],
+  ['otel-collector.otlp-metrics.json.2', '200', '80 metrics'],
+  ['otel-collector.otlp-metrics.proto-gzip.1', '200', '20 metrics'],
+  ['otel-collector.otlp-metrics.proto-gzip.2', '200', '79 metrics'],
+  ['otel-collector.otlp-metrics.proto-gzip.3', '200', '81 metrics'],
+  ['otel-collector.otlp-traces.json.1', '200', '10 spans'],
+  ['otel-collector.otlp-traces.proto-gzip.1', '200', '40 spans'],
+  ['otel-collector.otlp-traces.proto-gzip.2', '200', '10 spans'],
+  ['otel-collector.otlp-traces.proto-zstd.1', '200', '10 spans'],
+  ['otel-collector.rw1.proto-snappy.1', '204', '80 metrics'],
+  ['otel-collector.rw1.proto-snappy.2', '204', '81 metrics'],
+  ['otel-collector.rw2.proto-snappy.1', '204 80 0 0', '80 metrics'],
+  ['otel-collector.rw2.proto-snappy.2', '204 81 0 0', '81 metrics'],
+  ['pino-loki.loki.json.1', '204', '5 logs'],
+  ['prometheus-2.rw1.proto-snappy.1', '204', '135 metrics'],
+  ['prometheus-2.rw1.proto-snappy.2', '204', '135 metrics'],
+  ['prometheus-3.rw1.proto-snappy.1', '204', '1257 metrics'],
+  ['prometheus-3.rw1.proto-snappy.2', '204', '730 metrics'],
+  ['prometheus-3.rw2.proto-snappy.1', '204 397 6 0', '427 metrics'],
+  ['prometheus-3.rw2.proto-snappy.2', '204 397 6 0', '427 metrics'],
+  ['prometheus-3.rw2.proto-snappy.3', '204 810 36 4', '1147 metrics'],
+  ['prometheus-3.rw2.proto-snappy.4', '204 730 23 0', '903 metrics'],
+  ['promtool.rw1.proto-snappy.1', '204', '6 metrics'],
+  ['promtool.rw1.proto-snappy.2', '204', '6 metrics'],
+  ['promtool.rw2.proto-snappy.1', '400 0 0 0', ''],
+  ['syslog-ng.loki.json.1', '204', '3 logs'],
+  ['telegraf.loki.json-gzip.1', '204', '2 logs'],
+  ['telegraf.loki.json.1', '204', '2 logs'],
+  ['telegraf.rw1.proto-snappy.1', '204', '10 metrics'],
+  ['telegraf.rw1.proto-snappy.2', '204', '10 metrics'],
+  ['telemetrygen.otlp-logs.proto.1', '200', '3 logs'],
+  ['telemetrygen.otlp-metrics.proto.1', '200', '54 metrics'],
+  ['telemetrygen.otlp-metrics.proto.2', '200', '29 metrics'],
+  ['telemetrygen.otlp-traces.proto.1', '200', '6 spans'],
+  ['vmagent.rw1.proto-snappy.1', '204', '136 metrics'],
+  ['vmagent.rw1.proto-snappy.2', '204', '136 metrics'],
+  ['winston-loki.loki.json.1', '204', '5 logs'],
+  ['winston-loki.loki.proto.1', '204', '5 logs'],
+]
+
+describe('every recorded body', () => {
+  it('is in the table', () => {
+    const names = readdirSync(new URL('../fixtures/senders', import.meta.url)).filter((name) => name.endsWith('.json'))
+    expect(names.map((name) => name.slice(0, -'.json'.length)).toSorted()).toEqual(ALL.map(([name]) => name).toSorted())
+  })
+
+  it.each(ALL)('%s: %s, %s', async (name, answer, rows) => {
+    const { door, transport } = openDoors({}, 1)
+    const { status, headers } = await door.accept(recorded(name))
+    const written = ['samples', 'histograms', 'exemplars'].map((kind) => headers[`x-prometheus-remote-write-${kind}-written`])
+    expect([status, ...written.filter((count) => count !== undefined)].join(' ')).toBe(answer)
+    const batches = transport.batches().map(({ batch }) => batch)
+    const counts = batches
+      .filter(({ kind }) => kind !== 'links')
+      .map((batch) =>
+        'rows' in batch ? `${batch.rows} ${batch.kind}` : `${batch.kind === 'events' ? batch.events.length : 0} ${batch.kind}`,
+      )
+    expect(counts.join(', ')).toBe(rows)
+  })
+})
 
 describe('Prometheus', () => {
   it('2.42: one scrape of node-exporter, with its external labels', async () => {
@@ -83,8 +154,8 @@ describe('Loki clients', () => {
     expect(linesOf((await taken(name)).of('logs')[0]!).map(({ body }) => body)).toEqual(['value="one"', 'value="two"'])
   })
 
-  it('loki-canary: snappy without Content-Encoding', async () => {
-    const lines = linesOf((await taken('loki-canary.loki.proto.1')).of('logs')[0]!)
+  it.each([1, 2])('loki-canary: snappy without Content-Encoding, %i', async (number) => {
+    const lines = linesOf((await taken(`loki-canary.loki.proto.${number}`)).of('logs')[0]!)
     expect(lines.map(({ body }) => body.split(' ')[0])).toEqual(
       lines.map(({ timeMs }) => expect.stringContaining(String(Math.floor(timeMs))) as string),
     )
@@ -96,6 +167,8 @@ describe('OpenTelemetry', () => {
   it.each([
     ['otel-collector.otlp-traces.json.1', 10],
     ['otel-collector.otlp-traces.proto-gzip.1', 40],
+    ['otel-collector.otlp-traces.proto-gzip.2', 10],
+    ['otel-collector.otlp-traces.proto-zstd.1', 10],
     ['telemetrygen.otlp-traces.proto.1', 6],
   ])('%s: %i spans, client and server', async (name, rows) => {
     const transport = await taken(name)
@@ -113,6 +186,8 @@ describe('OpenTelemetry', () => {
   it.each([
     ['otel-collector.otlp-logs.json.1', 5],
     ['otel-collector.otlp-logs.proto-gzip.1', 20],
+    ['otel-collector.otlp-logs.proto-gzip.2', 5],
+    ['otel-collector.otlp-logs.proto-gzip.3', 5],
     ['telemetrygen.otlp-logs.proto.1', 3],
   ])('%s: %i records', async (name, rows) => {
     const lines = linesOf((await taken(name)).of('logs')[0]!)

@@ -6,11 +6,21 @@ import type { AddressInfo } from 'node:net'
 export interface Exporter extends AsyncDisposable {
   readonly host: string
   readonly scrapes: () => number
+  /** From now on it answers 500; how often it did. */
+  fail(): void
+  readonly failures: () => number
 }
 
 export async function startCountingExporter(): Promise<Exporter> {
   let scrapes = 0
+  let failures = 0
+  let isFailing = false
   const server = createServer((_request, response) => {
+    if (isFailing) {
+      failures++
+      response.writeHead(500).end()
+      return
+    }
     scrapes++
     response
       .setHeader('content-type', 'text/plain; version=0.0.4')
@@ -26,6 +36,8 @@ export async function startCountingExporter(): Promise<Exporter> {
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     scrapes: () => scrapes,
+    fail: () => void (isFailing = true),
+    failures: () => failures,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       server.close()

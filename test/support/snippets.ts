@@ -35,25 +35,18 @@ export function moved(text: string, moves: Readonly<Record<string, string>>): st
   return result
 }
 
-/** Takes another of the choices that the comment of a line offers: `compression: zstd # or none, gzip`. */
+/** Takes another of the choices that comments offer, in every line that offers it: `compression: zstd # or none, gzip`. */
 export function chosen(text: string, from: string, to: string): string {
-  const lines = text.split('\n')
-  const offers = lines.filter(
-    (line) =>
-      line.includes(from) &&
-      /# or .*/
-        .exec(line)?.[0]
-        .split(/[\s,]+/)
-        .includes(to),
-  )
-  if (offers.length === 0) throw new Error(`no line offers ${to} instead of ${from} in\n${text}`)
-  return lines
-    .map((line) => {
-      if (!offers.includes(line)) return line
-      const [before, comment] = line.split(' # ') as [string, string]
-      return `${before.replace(from, to)} # ${comment}`
-    })
-    .join('\n')
+  let offers = 0
+  const lines = text.split('\n').map((line) => {
+    const [before = '', comment = ''] = line.split(' # or ')
+    const at = before.lastIndexOf(from)
+    if (at < 0 || !comment.split(/[\s,]+/).includes(to)) return line
+    offers++
+    return `${before.slice(0, at)}${to}${before.slice(at + from.length)} # or ${comment}`
+  })
+  if (offers === 0) throw new Error(`no line offers ${to} instead of ${from} in\n${text}`)
+  return lines.join('\n')
 }
 
 /** The program and its arguments of a block that is one command. */

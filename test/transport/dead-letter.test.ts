@@ -1,6 +1,6 @@
 /** What is put aside can be told apart and found again: who reads dead letters gets back what was put in. */
 import { describe, expect, it } from 'vitest'
-import { deadBatch, deadLetter, readDeadLetter } from '../../src/transport/dead-letter.ts'
+import { deadBatch, deadLetter, readDeadLetter, withoutValue } from '../../src/transport/dead-letter.ts'
 import type { InRecord, OutRecord } from '../../src/transport/transport.ts'
 
 const value = new TextEncoder().encode('not what it says')
@@ -28,7 +28,17 @@ describe('a record', () => {
       content: 'record',
       headers: { 'content-type': 'text/plain', 'x-content': 'own' },
       value,
+      originMs: 5,
       timestampMs: 1000,
+    })
+  })
+
+  it('that is too large for the topic comes back without its value, and says so', () => {
+    expect(readDeadLetter(stored(withoutValue(deadLetter(batch, record, 'malformed', 'no'))))).toMatchObject({
+      content: 'left-out',
+      error: 'no; its 16 bytes do not fit in here',
+      offset: 41,
+      value: new Uint8Array(0),
     })
   })
 
