@@ -158,8 +158,8 @@ type Decode = (body: Uint8Array) => Decoded
 
 const OURS = 'tocsin'
 const PEER = 'protobufjs'
-/** The same with an option of `snappy` that its documentation calls slower, and that is faster here: what decoding makes is copied out of a buffer. */
-const TUNED_PEER = 'protobufjs-tuned'
+/** The same with Node's default flags and snappy's default options. */
+const PEER_AS_IT_COMES = 'protobufjs-as-it-comes'
 /** The peer that does the same work, where reading is the smaller part of it. */
 const WORKING_PEER = 'protobufjs+parse'
 
@@ -224,7 +224,7 @@ async function measure(name: string, scale: Scale): Promise<Measured> {
   const [taskName, side] = name.split(' ') as [string, string]
   const task = TASKS[taskName]!
   const bodies = Array.from({ length: BODIES }, (_, number) => task.body(number, scale))
-  const snappyOptions = { copyOutputData: side === TUNED_PEER }
+  const snappyOptions = { copyOutputData: side !== PEER_AS_IT_COMES }
   const decode = side === OURS ? decoderOf(task) : peerOf(task, side === WORKING_PEER ? task.work : undefined, snappyOptions)
   const rowsPerBody = bodies.map((body) => decode(body).times().length)
   const found = decode(bodies[1]!)
@@ -244,12 +244,16 @@ async function measure(name: string, scale: Scale): Promise<Measured> {
 }
 
 function sidesOf({ snappy, work }: Task): string[] {
-  return [OURS, PEER, ...(snappy ? [TUNED_PEER] : []), ...(work === undefined ? [] : [WORKING_PEER])]
+  return [OURS, PEER, ...(snappy ? [PEER_AS_IT_COMES] : []), ...(work === undefined ? [] : [WORKING_PEER])]
+}
+
+function flagsOf(side: string): { flags?: readonly string[] } {
+  return side === OURS || side === PEER_AS_IT_COMES ? {} : { flags: OBJECT_MAKERS_FLAGS }
 }
 
 function contenders(): Contender[] {
   const decoders = Object.entries(TASKS).flatMap(([task, { unit }]) =>
-    sidesOf(TASKS[task]!).map((side) => ({ name: `${task} ${side}`, unit, task, ...(side !== OURS && { flags: OBJECT_MAKERS_FLAGS }) })),
+    sidesOf(TASKS[task]!).map((side) => ({ name: `${task} ${side}`, unit, task, ...flagsOf(side) })),
   )
   return [...decoders, ...kafkaContenders(), ...httpContenders]
 }
@@ -271,8 +275,8 @@ function json(results: Results): Record<string, unknown> {
           perWallS: Math.round(results.perWallS(`${task} ${OURS}`).median),
           peerPerWallS: Math.round(results.perWallS(`${task} ${PEER}`).median),
           ...(snappy && {
-            tunedPeerPerCpuS: Math.round(results.perCpuS(`${task} ${TUNED_PEER}`).median),
-            tunedPeerRatio: rounded(results.ratio(`${task} ${OURS}`, `${task} ${TUNED_PEER}`).median),
+            peerAsItComesPerCpuS: Math.round(results.perCpuS(`${task} ${PEER_AS_IT_COMES}`).median),
+            ratioAsItComes: rounded(results.ratio(`${task} ${OURS}`, `${task} ${PEER_AS_IT_COMES}`).median),
           }),
           ...(work !== undefined && {
             workingPeer: WORKING_PEER,

@@ -24,9 +24,12 @@ describe('npm run bench', () => {
     const beside = { peer: 'protobufjs', peerPerCpuS: aRate, ratio: expect.any(Number) as number, bodyBytes: aRate }
     expect(result).toMatchObject({
       suite: 'ingest',
-      remoteWrite: { samplesPerCpuS: aRate, ...beside },
+      remoteWrite: { samplesPerCpuS: aRate, ...beside, peerAsItComesPerCpuS: aRate, recordBytesPerRow: expect.any(Number) as number },
+      remoteWrite2: { samplesPerCpuS: aRate, ...beside },
+      otlpMetrics: { samplesPerCpuS: aRate, ...beside },
       spans: { spansPerCpuS: aRate, ...beside },
-      logs: { linesPerCpuS: aRate, ...beside },
+      otlpLogs: { recordsPerCpuS: aRate, ...beside },
+      logs: { linesPerCpuS: aRate, ...beside, workingPeerPerCpuS: aRate },
       kafka: { recordsPerCpuS: aRate, peer: 'eachMessage', peerPerCpuS: aRate, ratio: expect.any(Number) as number },
       http: { requestsPerCpuS: aRate, peer: 'node:http, protobufjs', peerPerCpuS: aRate, ratio: expect.any(Number) as number },
       commit: expect.stringMatching(/^[0-9a-f]{7,}\+?$|^unknown$/) as string,

@@ -119,7 +119,8 @@ describe('into Kafka', () => {
 
   it('the Collector writes keys and headers: a trace by its id, resources by a hash', async () => {
     const spans = await records('otlp_spans')
-    expect(spans).toHaveLength(3 * forms.length)
+    // A trace whose spans came in two requests is in two records of one key.
+    expect(new Set(spans).size).toBe(3 * forms.length)
     for (const record of spans) expect(record).toMatch(/^32\|[0-9a-f]{32}\|team=payments$/)
     const hashes = await records('otlp_metrics')
     expect(hashes.length).toBeGreaterThanOrEqual(forms.length)
