@@ -7,7 +7,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { OBJECT_MAKERS_FLAGS, rounded, summary } from './suite.ts'
+import { rounded, summary } from './suite.ts'
 import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
 import { remoteWriteBody } from './wire.ts'
 
@@ -113,9 +113,8 @@ function contenders(): Contender[] {
   return Object.keys(SERVERS).map(contenderOf)
 }
 
-/** The server inherits the flags of the process that starts it. */
 function contenderOf(name: string): Contender {
-  return { name, unit: 'requests', ...(name === PEER && { flags: OBJECT_MAKERS_FLAGS }) }
+  return { name, unit: 'requests' }
 }
 
 function json(results: Results): Record<string, unknown> {

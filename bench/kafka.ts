@@ -7,11 +7,11 @@ import { pino } from 'pino'
 import { decodeBatch } from '../src/codec.ts'
 import { ingestConfig } from '../src/ingest/config.ts'
 import { createDoors } from '../src/ingest/doors.ts'
-import { startKafkaSources } from '../src/ingest/kafka-source.ts'
+import { startKafkaSources } from '../src/ingest/kafka/kafka-source.ts'
 import { Telemetry } from '../src/telemetry.ts'
 import { topicsWith } from '../src/transport/topics.ts'
 import type { BatchHandler, InRecord, OutRecord } from '../src/transport/transport.ts'
-import { OBJECT_MAKERS_FLAGS, cpuMs, rounded, summary } from './suite.ts'
+import { cpuMs, rounded, summary } from './suite.ts'
 import type { Contender, Measured, Results, Scale } from './suite.ts'
 import { randomOf, START_MS, TracesData, tracesBody } from './wire.ts'
 
@@ -197,7 +197,6 @@ export function kafkaContenders(): Contender[] {
       name: `kafka ${task} ${side}`,
       unit,
       task: `kafka ${task}`,
-      ...(side === PEER && { flags: OBJECT_MAKERS_FLAGS }),
     })),
   )
 }

@@ -14,7 +14,7 @@ import snappy from 'snappy'
 import { z } from 'zod'
 import { seededRandom } from '../src/detect/random.ts'
 import type { Door, DoorRequest } from '../src/ingest/door.ts'
-import { createRecorder } from '../src/ingest/recording.ts'
+import { createRecorder } from '../src/ingest/recording/recording.ts'
 
 const MINUTE_MS = 60_000
 const ARRIVAL_MS = 5_000

@@ -174,7 +174,7 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
     const { values, positionals } = parse(args, { metric: text, log: text, resource: text, alert: text, json: { type: 'boolean' } })
     none(positionals)
     const { explainNameCommand } = await import('./commands.ts')
-    const { NAMED_SIGNALS, parseRow } = await import('./ingest/explain-name.ts')
+    const { NAMED_SIGNALS, parseRow } = await import('./ingest/naming/explain-name.ts')
     const [signal, other] = NAMED_SIGNALS.filter((name) => values[name] !== undefined)
     if (signal === undefined || other !== undefined)
       throw new UsageError(`give exactly one of ${NAMED_SIGNALS.map((name) => `--${name}`).join(', ')}`)

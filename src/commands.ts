@@ -7,9 +7,9 @@ import { startApp, type Role } from './app.ts'
 import type { Config } from './config.ts'
 import { ConfigError, type ConfigProblem } from './errors.ts'
 import type { Door } from './ingest/door.ts'
-import { explainName, explanationText, type NamedSignal } from './ingest/explain-name.ts'
-import { Naming } from './ingest/naming.ts'
-import { createRecorder, type Recorder } from './ingest/recording.ts'
+import { explainName, explanationText, type NamedSignal } from './ingest/naming/explain-name.ts'
+import { Naming } from './ingest/naming/naming.ts'
+import { createRecorder, type Recorder } from './ingest/recording/recording.ts'
 import { Telemetry } from './telemetry.ts'
 
 export function telemetryFor(config: Config): Telemetry {

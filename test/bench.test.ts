@@ -24,7 +24,7 @@ describe('npm run bench', () => {
     const beside = { peer: 'protobufjs', peerPerCpuS: aRate, ratio: expect.any(Number) as number, bodyBytes: aRate }
     expect(result).toMatchObject({
       suite: 'ingest',
-      remoteWrite: { samplesPerCpuS: aRate, ...beside, peerAsItComesPerCpuS: aRate, recordBytesPerRow: expect.any(Number) as number },
+      remoteWrite: { samplesPerCpuS: aRate, ...beside, tunedPeerPerCpuS: aRate, recordBytesPerRow: expect.any(Number) as number },
       remoteWrite2: { samplesPerCpuS: aRate, ...beside },
       otlpMetrics: { samplesPerCpuS: aRate, ...beside },
       spans: { spansPerCpuS: aRate, ...beside },

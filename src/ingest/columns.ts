@@ -3,11 +3,11 @@
  * sender declared, and refuse more rows than a request may have.
  */
 import type { LogBatch, MetricBatch, Series, Source, SpanBatch } from '../model.ts'
-import { cleanText } from './clean-text.ts'
+import { cleanText } from './wire/clean-text.ts'
 import type { DecodeContext } from './decode-context.ts'
 import { timeFault, tooManyRows } from './decode-context.ts'
-import type { SeriesEntry } from './series-registry.ts'
-import { SpanIds } from './span-ids.ts'
+import type { SeriesEntry } from './metrics/series-registry.ts'
+import { SpanIds } from './spans/span-ids.ts'
 
 const FIRST_ROWS = 256
 

@@ -3,7 +3,7 @@
  * a default that suits a first try; the limits are what keeps a hostile or broken sender from taking the whole process with it.
  */
 import { z } from 'zod'
-import { patternOf } from './name-parts.ts'
+import { patternOf } from './naming/name-parts.ts'
 
 const count = (fallback: number, text: string) => z.number().int().positive().default(fallback).describe(text)
 

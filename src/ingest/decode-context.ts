@@ -5,8 +5,8 @@
 import { DecodeError } from '../errors.ts'
 import type { Limits } from './config.ts'
 import type { UnreadRecord } from './door.ts'
-import type { Naming } from './naming.ts'
-import type { SeriesRegistry } from './series-registry.ts'
+import type { Naming } from './naming/naming.ts'
+import type { SeriesRegistry } from './metrics/series-registry.ts'
 import type { ServiceRegistry } from './service-registry.ts'
 
 /** Counts by reason. Reasons are few, short and ours: they become metric labels. */

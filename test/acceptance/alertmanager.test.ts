@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import { expect, it } from 'vitest'
-import { ActiveAlerts } from '../../src/ingest/active-alerts.ts'
+import { ActiveAlerts } from '../../src/ingest/events/active-alerts.ts'
 import { createDoors } from '../../src/ingest/doors.ts'
 import { registerDoors } from '../../src/ingest/http.ts'
 import type { Alert } from '../../src/model.ts'

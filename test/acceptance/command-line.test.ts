@@ -50,7 +50,11 @@ function tocsin(args: string): Promise<Ended> {
 
 describe('used wrongly', () => {
   it.each<[args: string, code: number, message: string]>([
-    ['frobnicate', 2, 'there is no command "frobnicate"; the commands are run, demo, replay, record, train, explain-name, dead-letters, config, version'],
+    [
+      'frobnicate',
+      2,
+      'there is no command "frobnicate"; the commands are run, demo, replay, record, train, explain-name, dead-letters, config, version',
+    ],
     ['run --frob', 2, "Unknown option '--frob'"],
     ['run now', 2, 'there is no use for "now" here'],
     ['version 2', 2, 'there is no use for "2" here'],

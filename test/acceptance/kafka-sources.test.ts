@@ -270,7 +270,14 @@ requireOrSkip('kafka', 'kcat')('Kafka topics with native payloads', () => {
 
   it('dead letters are listed, shown, and replayed after the configuration was mended', async () => {
     const command = (...args: string[]) => output(process.execPath, [CLI, 'dead-letters', ...args])
-    await produce('adapter', [sample('4'), sample('5'), '\u001b[2J is no sample, and what it asks of a terminal is not done'], '-k', 'k1', '-H', 'team=payments')
+    await produce(
+      'adapter',
+      [sample('4'), sample('5'), '\u001b[2J is no sample, and what it asks of a terminal is not done'],
+      '-k',
+      'k1',
+      '-H',
+      'team=payments',
+    )
     await until(
       'they are put aside',
       async () => (await letters()).filter(({ headers }) => headers['x-origin-topic'] === 'adapter').length === 3,

@@ -1,6 +1,6 @@
 /** What `amtool alert query` gets to see. */
 import { describe, expect, it } from 'vitest'
-import { ActiveAlerts } from '../../src/ingest/active-alerts.ts'
+import { ActiveAlerts } from '../../src/ingest/events/active-alerts.ts'
 import type { Alert } from '../../src/model.ts'
 import { NOW_MS } from './doors-fixture.ts'
 

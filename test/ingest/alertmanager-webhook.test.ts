@@ -1,6 +1,6 @@
 /** Alerts from an Alertmanager: told by its webhook, or posted to us as if we were one; the same alert by both ways is one. */
 import { describe, expect, it } from 'vitest'
-import { isAlertmanagerWebhook } from '../../src/ingest/alertmanager-webhook.ts'
+import { isAlertmanagerWebhook } from '../../src/ingest/events/alertmanager-webhook.ts'
 import type { DoorRequest } from '../../src/ingest/door.ts'
 import type { Alert } from '../../src/model.ts'
 import { NOW_MS, eventsOf, openDoors, post, postJson, recorded } from './doors-fixture.ts'

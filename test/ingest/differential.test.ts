@@ -1,13 +1,13 @@
 /** What protobufjs writes, the decoders read; where fields may come in any order, they do. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeLokiProtobuf } from '../../src/ingest/loki.ts'
-import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/otlp-logs.ts'
-import { decodeOtlpTraces, decodeOtlpTracesJson } from '../../src/ingest/otlp-traces.ts'
-import { decodeRemoteWrite } from '../../src/ingest/remote-write.ts'
+import { decodeLokiProtobuf } from '../../src/ingest/logs/loki.ts'
+import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/logs/otlp-logs.ts'
+import { decodeOtlpTraces, decodeOtlpTracesJson } from '../../src/ingest/spans/otlp-traces.ts'
+import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
 import { fixture, linesOf, newContext, recorded, samplesOf, spansOf } from './doors-fixture.ts'
 import { decode, encode, field } from './protobuf-oracle.ts'
-import { unsnappy } from '../../src/ingest/request-body.ts'
+import { unsnappy } from '../../src/ingest/wire/request-body.ts'
 
 const name = fc.oneof(
   fc.constantFrom('job', 'instance', '__proto__', 'constructor', 'a.b', 'le', 'ünï'),

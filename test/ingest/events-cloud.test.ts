@@ -4,7 +4,7 @@
  * https://github.com/cdevents/spec/tree/main/conformance
  */
 import { describe, expect, it } from 'vitest'
-import { cloudEventRequest } from '../../src/ingest/cloud-events.ts'
+import { cloudEventRequest } from '../../src/ingest/events/cloud-events.ts'
 import type { DoorRequest } from '../../src/ingest/door.ts'
 import type { Change } from '../../src/model.ts'
 import { NOW_MS, eventsOf, fixture, openDoors, post, postJson } from './doors-fixture.ts'

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
 import { namingConfig } from '../../src/ingest/config.ts'
-import { explainName, explanationText, parseRow } from '../../src/ingest/explain-name.ts'
-import type { NamedSignal } from '../../src/ingest/explain-name.ts'
-import { Naming } from '../../src/ingest/naming.ts'
+import { explainName, explanationText, parseRow } from '../../src/ingest/naming/explain-name.ts'
+import type { NamedSignal } from '../../src/ingest/naming/explain-name.ts'
+import { Naming } from '../../src/ingest/naming/naming.ts'
 
 const naming = (settings: Record<string, unknown> = {}) => new Naming(namingConfig.parse(settings), 256)
 const told = (signal: NamedSignal, row: string, settings = {}) => explanationText(explainName(naming(settings), signal, parseRow(row)))

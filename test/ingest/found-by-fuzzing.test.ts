@@ -1,12 +1,12 @@
 /** What `npm run fuzz` found and was mended: each body said one thing to protobufjs and another to our reader. And that no body takes more than its share of time. */
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
-import { decodeJaegerProto } from '../../src/ingest/jaeger.ts'
-import { decodeLokiProtobuf } from '../../src/ingest/loki.ts'
-import { decodeOtlpMetrics } from '../../src/ingest/otlp-metrics.ts'
-import { decodeOtlpTraces } from '../../src/ingest/otlp-traces.ts'
-import { decodeRemoteWrite } from '../../src/ingest/remote-write.ts'
-import { decodeZipkinProto } from '../../src/ingest/zipkin.ts'
+import { decodeJaegerProto } from '../../src/ingest/spans/jaeger.ts'
+import { decodeLokiProtobuf } from '../../src/ingest/logs/loki.ts'
+import { decodeOtlpMetrics } from '../../src/ingest/metrics/otlp-metrics.ts'
+import { decodeOtlpTraces } from '../../src/ingest/spans/otlp-traces.ts'
+import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
+import { decodeZipkinProto } from '../../src/ingest/spans/zipkin.ts'
 import { newContext, linesOf, samplesOf, spansOf } from './doors-fixture.ts'
 import { field } from './protobuf-oracle.ts'
 

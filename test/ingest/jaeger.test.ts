@@ -3,7 +3,7 @@ import * as fc from 'fast-check'
 import protobuf from 'protobufjs'
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
-import { decodeJaegerJson, decodeJaegerProto } from '../../src/ingest/jaeger.ts'
+import { decodeJaegerJson, decodeJaegerProto } from '../../src/ingest/spans/jaeger.ts'
 import { SpanKind, SpanStatus } from '../../src/model.ts'
 import { newContext, spansOf } from './doors-fixture.ts'
 

@@ -1,7 +1,7 @@
 /** The scanner of JSON fields takes what JSON.parse takes, refuses what it refuses, and finds the same in it. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { JsonFields, JsonKind, NameTable } from '../../src/ingest/json-fields.ts'
+import { JsonFields, JsonKind, NameTable } from '../../src/ingest/wire/json-fields.ts'
 
 const NAMES = ['msg', 'level', 'a', '', '__proto__', 'trace_id', 'ünï', 'message', 'MESSAGE', 'log']
 const fields = new JsonFields(NAMES)

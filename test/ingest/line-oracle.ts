@@ -1,5 +1,5 @@
 /** Log lines taken apart the simple way, with JSON.parse and regular expressions on strings: what the reader of bytes is compared with. */
-import { severityOfLevel, severityOfOtel, severityOfSyslog } from '../../src/ingest/severity.ts'
+import { severityOfLevel, severityOfOtel, severityOfSyslog } from '../../src/ingest/logs/severity.ts'
 
 interface Parts {
   body: string

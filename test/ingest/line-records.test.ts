@@ -2,9 +2,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
-import { decodeLines } from '../../src/ingest/json-line.ts'
-import { linesOfText, linesRequest, unframed } from '../../src/ingest/line-records.ts'
-import { requestOf } from '../../src/ingest/kafka-record.ts'
+import { decodeLines } from '../../src/ingest/logs/json-line.ts'
+import { linesOfText, linesRequest, unframed } from '../../src/ingest/logs/line-records.ts'
+import { requestOf } from '../../src/ingest/kafka/kafka-record.ts'
 import { NOW_MS, linesOf, newContext, openDoors } from './doors-fixture.ts'
 import { encode } from './protobuf-oracle.ts'
 

@@ -1,9 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { LineReader, readLine } from '../../src/ingest/log-line.ts'
-import { parseLokiLabels } from '../../src/ingest/loki-labels.ts'
-import { nanosecondsToMs } from '../../src/ingest/loki.ts'
-import { severityInText, severityOfAlert, severityOfLevel } from '../../src/ingest/severity.ts'
+import { LineReader, readLine } from '../../src/ingest/logs/log-line.ts'
+import { parseLokiLabels } from '../../src/ingest/logs/loki-labels.ts'
+import { nanosecondsToMs } from '../../src/ingest/logs/loki.ts'
+import { severityInText, severityOfAlert, severityOfLevel } from '../../src/ingest/logs/severity.ts'
 import { oracleLine } from './line-oracle.ts'
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c'

@@ -1,8 +1,8 @@
 /** What other programs put into Kafka: Mimir's records, the adapter's samples, Telegraf's blocks. */
 import { describe, expect, it } from 'vitest'
-import { decodeAdapterSamples } from '../../src/ingest/adapter-samples.ts'
-import { decodeMimirRecord, mimirVersionOf } from '../../src/ingest/mimir-record.ts'
-import { ADAPTER_SAMPLES_PATH, MIMIR_RECORDS_PATH, MIMIR_VERSION_HEADER } from '../../src/ingest/remote-write-endpoint.ts'
+import { decodeAdapterSamples } from '../../src/ingest/metrics/adapter-samples.ts'
+import { decodeMimirRecord, mimirVersionOf } from '../../src/ingest/metrics/mimir-record.ts'
+import { ADAPTER_SAMPLES_PATH, MIMIR_RECORDS_PATH, MIMIR_VERSION_HEADER } from '../../src/ingest/metrics/remote-write-endpoint.ts'
 import { NOW_MS, newContext, openDoors, post, samplesOf } from './doors-fixture.ts'
 import { encode, histogramOf } from './remote-write-oracle.ts'
 

@@ -1,6 +1,6 @@
 /** What is cut off a longer name, and, as important, what is not. */
 import { describe, expect, it } from 'vitest'
-import { containerOf, jobOf, patternOf, unitOf, workloadOf } from '../../src/ingest/name-parts.ts'
+import { containerOf, jobOf, patternOf, unitOf, workloadOf } from '../../src/ingest/naming/name-parts.ts'
 
 describe('the workload behind a pod', () => {
   it.each<[what: string, pod: string, workload: string]>([

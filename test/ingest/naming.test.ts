@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { namingConfig } from '../../src/ingest/config.ts'
-import { Naming } from '../../src/ingest/naming.ts'
+import { Naming } from '../../src/ingest/naming/naming.ts'
 
 const lookup = (labels: Record<string, string>) => (name: string) => (Object.hasOwn(labels, name) ? labels[name] : undefined)
 const naming = (settings: Record<string, unknown> = {}) => new Naming(namingConfig.parse(settings), 256)

@@ -2,9 +2,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MetricColumns } from '../../src/ingest/columns.ts'
-import { admitSeries, CUMULATIVE_SKETCH, DELTA, pushDistribution, pushStaleDistribution } from '../../src/ingest/metric-series.ts'
-import { denseBuckets, explicitGrid, gridOf, NO_BUCKETS } from '../../src/ingest/native-histogram.ts'
-import type { Buckets, Distribution } from '../../src/ingest/native-histogram.ts'
+import { admitSeries, CUMULATIVE_SKETCH, DELTA, pushDistribution, pushStaleDistribution } from '../../src/ingest/metrics/metric-series.ts'
+import { denseBuckets, explicitGrid, gridOf, NO_BUCKETS } from '../../src/ingest/metrics/native-histogram.ts'
+import type { Buckets, Distribution } from '../../src/ingest/metrics/native-histogram.ts'
 import { newContext, samplesOf } from './doors-fixture.ts'
 
 /** The buckets of a scale, as OpenTelemetry numbers them: (base^index, base^(index + 1)]. */

@@ -4,8 +4,8 @@ import protobuf from 'protobufjs'
 import { describe, expect, it } from 'vitest'
 import type { MetricBatch } from '../../src/model.ts'
 import { DecodeError } from '../../src/errors.ts'
-import { decodeOtlpMetricsJson } from '../../src/ingest/otlp-metrics-json.ts'
-import { decodeOtlpMetrics } from '../../src/ingest/otlp-metrics.ts'
+import { decodeOtlpMetricsJson } from '../../src/ingest/metrics/otlp-metrics-json.ts'
+import { decodeOtlpMetrics } from '../../src/ingest/metrics/otlp-metrics.ts'
 import { newContext, samplesOf } from './doors-fixture.ts'
 
 const MetricsData = protobuf

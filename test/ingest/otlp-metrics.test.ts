@@ -1,8 +1,8 @@
 /** Metrics as OpenTelemetry's senders put them on the wire, and what is understood of them. */
 import { describe, expect, it } from 'vitest'
 import type { MetricBatch } from '../../src/model.ts'
-import { decodeOtlpMetricsJson } from '../../src/ingest/otlp-metrics-json.ts'
-import { requestOf } from '../../src/ingest/kafka-record.ts'
+import { decodeOtlpMetricsJson } from '../../src/ingest/metrics/otlp-metrics-json.ts'
+import { requestOf } from '../../src/ingest/kafka/kafka-record.ts'
 import { fixture, newContext, openDoors, post, postJson, recorded } from './doors-fixture.ts'
 
 const PATH = '/v1/metrics'

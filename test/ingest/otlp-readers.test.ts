@@ -1,8 +1,8 @@
 /** What OTLP leaves open, and what the readers make of it: order of fields, missing fields, every kind of value, many rows. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/otlp-logs.ts'
-import { decodeOtlpTraces, decodeOtlpTracesJson } from '../../src/ingest/otlp-traces.ts'
+import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/logs/otlp-logs.ts'
+import { decodeOtlpTraces, decodeOtlpTracesJson } from '../../src/ingest/spans/otlp-traces.ts'
 import { SpanStatus } from '../../src/model.ts'
 import { JSON_TYPE, NOW_MS, linesOf, newContext, openDoors, post, postJson, spansOf } from './doors-fixture.ts'
 import { decode, encode, field, varint } from './protobuf-oracle.ts'

@@ -1,6 +1,6 @@
 /** Names as Prometheus' own OTLP receiver writes them: https://github.com/prometheus/otlptranslator */
 import { expect, it } from 'vitest'
-import { prometheusLabel, prometheusName } from '../../src/ingest/prometheus-names.ts'
+import { prometheusLabel, prometheusName } from '../../src/ingest/metrics/prometheus-names.ts'
 
 it.each([
   ['http.server.request.duration', 's', 'other', 'http_server_request_duration_seconds'],

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { PermanentError } from '../../src/errors.ts'
 import type { Door, DoorRequest, DoorResponse } from '../../src/ingest/door.ts'
-import { createRecorder, readManifest, readRecording } from '../../src/ingest/recording.ts'
-import { replay } from '../../src/ingest/replay.ts'
+import { createRecorder, readManifest, readRecording } from '../../src/ingest/recording/recording.ts'
+import { replay } from '../../src/ingest/recording/replay.ts'
 import { NOW_MS, eventsOf, openDoors, post, postJson, recorded } from './doors-fixture.ts'
 
 let folder: string

@@ -3,9 +3,9 @@
  * (https://github.com/prometheus/prometheus/blob/main/storage/remote/write_handler_test.go), what it takes is what was sent.
  */
 import { describe, expect, it } from 'vitest'
-import { decodeRemoteWrite2 } from '../../src/ingest/remote-write-2.ts'
-import { decodeRemoteWrite } from '../../src/ingest/remote-write.ts'
-import { SeriesRegistry } from '../../src/ingest/series-registry.ts'
+import { decodeRemoteWrite2 } from '../../src/ingest/metrics/remote-write-2.ts'
+import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
+import { SeriesRegistry } from '../../src/ingest/metrics/series-registry.ts'
 import { NOW_MS, newContext, openDoors, post, samplesOf } from './doors-fixture.ts'
 import { STALE, remoteWrite2At } from './remote-write-cases.ts'
 import { VERSION_1, VERSION_2, encode, post1, post2, requestOf, snappy } from './remote-write-oracle.ts'

@@ -1,9 +1,9 @@
 /** Senders say the same again and again: what is taken over from the request before is right also where they say nearly the same. */
 import { describe, expect, it } from 'vitest'
 import { limitsConfig } from '../../src/ingest/config.ts'
-import { decodeRemoteWrite2 } from '../../src/ingest/remote-write-2.ts'
-import { decodeRemoteWrite } from '../../src/ingest/remote-write.ts'
-import { SeriesRegistry } from '../../src/ingest/series-registry.ts'
+import { decodeRemoteWrite2 } from '../../src/ingest/metrics/remote-write-2.ts'
+import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
+import { SeriesRegistry } from '../../src/ingest/metrics/series-registry.ts'
 import { NOW_MS, newContext } from './doors-fixture.ts'
 import { encode, requestOf } from './remote-write-oracle.ts'
 

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { NOW_MS, fixture, linesOf, newContext, openDoors, recorded, samplesOf, spansOf } from './doors-fixture.ts'
-import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/otlp-logs.ts'
+import { decodeOtlpLogs, decodeOtlpLogsJson } from '../../src/ingest/logs/otlp-logs.ts'
 
 async function taken(name: string) {
   const { door, transport } = openDoors({}, 1)

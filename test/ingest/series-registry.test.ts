@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { limitsConfig } from '../../src/ingest/config.ts'
-import { SeriesRegistry } from '../../src/ingest/series-registry.ts'
-import type { SeriesEntry } from '../../src/ingest/series-registry.ts'
+import { SeriesRegistry } from '../../src/ingest/metrics/series-registry.ts'
+import type { SeriesEntry } from '../../src/ingest/metrics/series-registry.ts'
 
 const limits = (settings: Record<string, number> = {}) => limitsConfig.parse(settings)
 const view = (text: string) => new DataView(new TextEncoder().encode(text).buffer)

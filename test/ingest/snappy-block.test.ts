@@ -1,8 +1,8 @@
 /** Snappy blocks, element by element: what the format allows is decoded, what it does not is refused, and memory stays what it is. */
 import { compressSync } from 'snappy'
 import { describe, expect, it } from 'vitest'
-import { SnappyBlocks } from '../../src/ingest/snappy-block.ts'
-import { assemble } from '../../src/ingest/wasm-text.ts'
+import { SnappyBlocks } from '../../src/ingest/wire/snappy-block.ts'
+import { assemble } from '../../src/ingest/wire/wasm-text.ts'
 
 type Element = readonly number[]
 

@@ -4,7 +4,7 @@ import protobuf from 'protobufjs'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
-import { decodeZipkinJson, decodeZipkinProto } from '../../src/ingest/zipkin.ts'
+import { decodeZipkinJson, decodeZipkinProto } from '../../src/ingest/spans/zipkin.ts'
 import { SpanKind, SpanStatus } from '../../src/model.ts'
 import { JSON_TYPE, NOW_MS, newContext, openDoors, post, postJson, spansOf } from './doors-fixture.ts'
 

@@ -4,7 +4,7 @@ import { compress } from '@mongodb-js/zstd'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { DecodeError } from '../../src/errors.ts'
-import { unzstd } from '../../src/ingest/zstd.ts'
+import { unzstd } from '../../src/ingest/wire/zstd.ts'
 import { JSON_TYPE, fixture, openDoors, post, recorded, spansOf } from './doors-fixture.ts'
 
 const LIMIT = 64 * 1024 * 1024

@@ -35,8 +35,11 @@ async function startReceiver(first: number): Promise<Receiver> {
     request.on('end', () => {
       const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]))
       const batch: Batch = ENDPOINTS.get(request.url!)!.decode(post(request.url!, headers, Buffer.concat(chunks)), newContext())
-      requests.push(rowsOf(batch))
-      response.writeHead(requests.length === 1 ? first : request.url!.startsWith('/v1/') ? 200 : 204, { 'retry-after': '1' }).end()
+      const rows = rowsOf(batch)
+      const isFirst = rows.length > 0 && requests.length === 0
+      // Metadata comes in requests without rows.
+      if (rows.length > 0) requests.push(rows)
+      response.writeHead(isFirst ? first : request.url!.startsWith('/v1/') ? 200 : 204, { 'retry-after': '1' }).end()
     })
   })
   server.listen(0, '127.0.0.1')

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { DecodeError } from '../../src/errors.ts'
 import { ENDPOINTS } from '../../src/ingest/doors.ts'
-import { readRecording } from '../../src/ingest/recording.ts'
+import { readRecording } from '../../src/ingest/recording/recording.ts'
 import type { Batch, EventBatch, LogBatch, MetricBatch, SpanBatch, Tick } from '../../src/model.ts'
 import { newContext } from '../ingest/doors-fixture.ts'
 import { freePorts } from './processes.ts'

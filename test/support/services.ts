@@ -73,9 +73,6 @@ const checks: Readonly<Record<Service, () => string | undefined>> = {
   'built-vmagent': () => (existsSync(builtSender('vmagent')) ? undefined : 'bash .ci/senders/install-vmagent has not built it'),
 }
 
-/** Built with Go, which a machine that must have everything else may lack. */
-const needGo: ReadonlySet<Service> = new Set(['built-vmagent'])
-
 function kafkaJarsCached(): boolean {
   const libs = join(cacheFolder('tocsin-kafka'), 'libs')
   return existsSync(libs) && readdirSync(libs).some((version) => existsSync(join(libs, version, '.complete')))
@@ -83,14 +80,11 @@ function kafkaJarsCached(): boolean {
 
 /** `describe`, or a `describe.skip` that says why in its name. */
 export function requireOrSkip(...services: readonly Service[]): (name: string, suite: () => void) => void {
-  const missing = services.flatMap((service) => {
+  const lacking = services.flatMap((service) => {
     const what = checks[service]()
-    return what === undefined ? [] : [{ service, what: `${service}: ${what}` }]
+    return what === undefined ? [] : [`${service}: ${what}`]
   })
-  if (missing.length === 0) return (name, suite) => void describe(name, suite)
-  const lacking = missing.map(({ what }) => what)
-  const excused = which('go') === undefined && missing.every(({ service }) => needGo.has(service))
-  if (process.env['TOCSIN_REQUIRE_SERVICES'] === '1' && !excused)
-    throw new Error(`TOCSIN_REQUIRE_SERVICES=1, but ${lacking.join('; ')}. ${install}`)
+  if (lacking.length === 0) return (name, suite) => void describe(name, suite)
+  if (process.env['TOCSIN_REQUIRE_SERVICES'] === '1') throw new Error(`TOCSIN_REQUIRE_SERVICES=1, but ${lacking.join('; ')}. ${install}`)
   return (name, suite) => void describe.skip(`${name} (skipped: ${lacking.join('; ')}; ${install})`, suite)
 }
