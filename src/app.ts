@@ -163,6 +163,7 @@ async function start(
       db: db!,
       config: config.detect,
       telemetry,
+      partitions: spread,
       models,
       ...(options.vectors && { vectors: options.vectors }),
     })

@@ -100,6 +100,13 @@ function problemsOf(issue: z.core.$ZodIssue): ConfigProblem[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ path: at === '' ? key : `${at}.${key}`, message: 'is not a known key' }))
   }
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const choices = issue.errors.map((errors) => errors.map((one) => ({ ...one, path: [...issue.path, ...one.path] })))
+    // The one that got further than the others is what was meant; where none did, each says what it takes.
+    const meant = choices.find((errors) => errors.some(({ path }) => path.length > issue.path.length))
+    if (meant !== undefined) return meant.flatMap(problemsOf)
+    return [{ path: at, message: [...new Set(choices.flatMap((errors) => errors.map(({ message }) => message)))].join(', or: ') }]
+  }
   return [{ path: at === '' ? '(top level)' : at, message: issue.message }]
 }
 

@@ -32,6 +32,7 @@ export interface DeadLettersOptions extends ReplayHow {
 interface Letters extends AsyncDisposable {
   list(filter: LetterFilter): Promise<readonly Letter[]>
   get(id: string): Promise<Letter | undefined>
+  all(listed: readonly Letter[]): AsyncIterable<Letter>
   replay(letter: Letter, how: ReplayHow): Promise<ReplayFate>
 }
 
@@ -46,28 +47,27 @@ export async function deadLetters(config: Config, options: DeadLettersOptions, p
     print(options.json ? `${JSON.stringify(found.map(toJson), null, 2)}\n` : listText(found))
     return 0
   }
-  const ids = options.ids.length > 0 ? options.ids : (await letters.list(filter)).map(({ id }) => id)
+  const chosen = options.ids.length > 0 ? byId(letters, options.ids) : letters.all(await letters.list(filter))
   // Awaited here: what is returned unawaited outlives the connection.
-  return await (options.action === 'show' ? show(letters, ids, options, print) : replay(letters, ids, options, print))
+  return await (options.action === 'show' ? show(chosen, options, print) : replay(letters, chosen, options, print))
 }
 
-async function show(
-  letters: Letters,
-  ids: readonly string[],
-  { json }: DeadLettersOptions,
-  print: (text: string) => void,
-): Promise<number> {
+async function* byId(letters: Pick<Letters, 'get'>, ids: readonly string[]): AsyncGenerator<Letter> {
   for (const id of ids) {
     const letter = await letters.get(id)
     if (letter === undefined) throw noSuch(id)
-    print(json ? `${JSON.stringify(toJson(letter), null, 2)}\n` : letterText(letter))
+    yield letter
   }
+}
+
+async function show(chosen: AsyncIterable<Letter>, { json }: DeadLettersOptions, print: (text: string) => void): Promise<number> {
+  for await (const letter of chosen) print(json ? `${JSON.stringify(toJson(letter), null, 2)}\n` : letterText(letter))
   return 0
 }
 
 async function replay(
   letters: Letters,
-  ids: readonly string[],
+  chosen: AsyncIterable<Letter>,
   options: DeadLettersOptions,
   print: (text: string) => void,
 ): Promise<number> {
@@ -76,9 +76,8 @@ async function replay(
     told.push({ id, ...fate })
     if (!options.json) print(`${id}  ${shown(fate.text)}\n`)
   }
-  for (const id of ids) {
-    const letter = await letters.get(id)
-    if (letter === undefined) throw noSuch(id)
+  for await (const letter of chosen) {
+    const { id } = letter
     if (letter.replayedMs !== undefined && !options.again)
       tell(id, { taken: false, text: `was replayed at ${timeText(letter.replayedMs)} already: --again replays it once more` })
     else tell(id, await letters.replay(letter, { encoding: options.encoding, dryRun: options.dryRun }))
@@ -104,6 +103,7 @@ async function openTopic(config: Config): Promise<Letters> {
   return {
     list: (filter) => box.list(filter),
     get: (id) => box.get(id),
+    all: (listed) => box.all(listed),
     replay: (letter, how) => replayOne(letter, how, { box, replayer, clock: systemClock }),
     [Symbol.asyncDispose]: async () => transport[Symbol.asyncDispose](),
   }
@@ -118,6 +118,11 @@ async function openHere(config: Config): Promise<Letters> {
     return {
       list: (filter) => remote.list(filter),
       get: (id) => remote.get(id),
+      all: (listed) =>
+        byId(
+          remote,
+          listed.map(({ id }) => id),
+        ),
       replay: (letter, how) => remote.replay(letter, how),
       [Symbol.asyncDispose]: async () => undefined,
     }
@@ -135,7 +140,13 @@ async function openStore(config: Config, url: string, unreachable: Error): Promi
   }
   // Looking makes no folder.
   if (config.store === 'embedded' && !existsSync(config.dataDir))
-    return { list: async () => [], get: async () => undefined, replay: nobodyTakes, [Symbol.asyncDispose]: async () => undefined }
+    return {
+      list: async () => [],
+      get: async () => undefined,
+      all: async function* () {},
+      replay: nobodyTakes,
+      [Symbol.asyncDispose]: async () => undefined,
+    }
   let db: Db
   try {
     db =
@@ -151,6 +162,7 @@ async function openStore(config: Config, url: string, unreachable: Error): Promi
   return {
     list: (filter) => box.list(filter),
     get: (id) => box.get(id),
+    all: (listed) => box.all(listed),
     replay: nobodyTakes,
     [Symbol.asyncDispose]: async () => db[Symbol.asyncDispose](),
   }

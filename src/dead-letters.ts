@@ -24,6 +24,8 @@ export interface LetterBox {
   /** Those that fit, oldest first, without their values. */
   list(filter: LetterFilter): Promise<readonly Letter[]>
   get(id: string): Promise<Letter | undefined>
+  /** Those of a list with their values, the topic read once for all of them; one that is gone by now is left out. */
+  all(listed: readonly Letter[]): AsyncIterable<Letter>
   markReplayed(id: string, nowMs: number): Promise<void>
 }
 
@@ -55,6 +57,12 @@ export function lettersInStore(db: Db): LetterBox {
   return {
     list: (filter) => listDeadLetters(db, filter),
     get: (id) => readStoredLetter(db, id),
+    async *all(listed) {
+      for (const { id } of listed) {
+        const letter = await readStoredLetter(db, id)
+        if (letter !== undefined) yield letter
+      }
+    },
     markReplayed: (id, nowMs) => markReplayed(db, id, nowMs),
   }
 }
@@ -100,6 +108,22 @@ export function lettersInTopic(transport: Transport & LogReader, topic: string):
         found = letter
       }
       return found
+    },
+
+    async *all(listed) {
+      const partitions = await transport.partitions(topic)
+      for (let partition = 0; partition < partitions; partition++) {
+        const wanted = new Map(listed.filter(({ id }) => id.startsWith(`${partition}-`)).map((letter) => [letter.id, letter]))
+        if (wanted.size === 0) continue
+        const fromOffset = Math.min(...Array.from(wanted.keys(), (id) => Number(id.slice(id.indexOf('-') + 1))))
+        for await (const { letter } of scan(partition, fromOffset)) {
+          const known = letter && wanted.get(letter.id)
+          if (known === undefined) continue
+          yield { ...letter!, replayedMs: known.replayedMs }
+          wanted.delete(known.id)
+          if (wanted.size === 0) break
+        }
+      }
     },
 
     markReplayed: (id, nowMs) => transport.publish(topic, [replayMarker(id, nowMs)]),

@@ -52,6 +52,22 @@ describe('the configuration', () => {
       { http: { token: '${TOKEN}' } },
       /^http\.token: names the environment variable TOKEN, which is not set$/,
     ],
+    ['a word in place of yes or no', { kafka: { ssl: 'yes' } }, /^kafka\.ssl: .*expected boolean.*, or: .*expected object/],
+    [
+      'a word that is none of the choices',
+      { ingest: { grpc: { enabled: 'maybe' } } },
+      /^ingest\.grpc\.enabled: .*expected boolean.*"auto"/,
+    ],
+    [
+      'a rule that is none',
+      { ingest: { naming: { metricService: [1] } } },
+      /^ingest\.naming\.metricService\.0: .*expected string.*expected object/,
+    ],
+    [
+      'a rule that takes what there is not',
+      { ingest: { naming: { metricService: [{ from: 'a', take: 'bogus' }] } } },
+      /^ingest\.naming\.metricService\.0\.take: .*"workload".*expected object/,
+    ],
     ['a list in place of the whole', ['http'], /expected object/],
     ['a word in place of the whole', 'http', /expected object/],
     ['a prototype', JSON.parse('{"__proto__":{"port":1}}') as unknown, /__proto__: is not a known key/],

@@ -32,8 +32,10 @@ function letterOf(topic: string, offset: number, value: Uint8Array | string, rea
 /** A topic that keeps what is published to it, as Kafka's do. */
 class KeptTopic implements Transport, LogReader {
   readonly records: InRecord[] = []
+  reads = 0
   readonly others: { topic: string; record: OutRecord }[] = []
   async *read(_topic: string, _partition: number, fromOffset: number): AsyncGenerator<InRecord> {
+    this.reads++
     yield* this.records.slice(fromOffset)
   }
   async publish(topic: string, records: readonly OutRecord[]): Promise<void> {
@@ -87,6 +89,19 @@ describe('in a topic', () => {
     await box.markReplayed('0-3', NOW_MS + 5)
     expect(await box.get('0-3')).toMatchObject({ replayedMs: NOW_MS + 5 })
     expect((await box.list({ limit: 50 })).map(({ replayedMs }) => replayedMs)).toEqual([undefined, undefined, NOW_MS + 5])
+  })
+
+  it('all of a list are read in one go, with their values', async () => {
+    await box.markReplayed('0-2', NOW_MS + 5)
+    const listed = await box.list({ limit: 50, reason: 'empty' })
+    const before = topic.reads
+    const found: Letter[] = []
+    for await (const letter of box.all(listed)) found.push(letter)
+    expect(found.map(({ id, value, replayedMs }) => [id, String(value), replayedMs])).toEqual([
+      ['0-2', 'two', NOW_MS + 5],
+      ['0-3', 'three', undefined],
+    ])
+    expect(topic.reads - before).toBe(1)
   })
 
   it.each(['0-1', '0-99', '7-0', '3', 'x', '-1-0'])('%s is none', async (id) => {

@@ -22,6 +22,8 @@ export interface Detector {
 
 export interface DetectorContext {
   readonly partition: number
+  /** Whether the telemetry of a service goes into this partition; left out: of all. */
+  readonly belongs?: (service: string) => boolean
   /** Standardised residuals of everything watched, for detectors that look at a whole service at once. */
   readonly residuals: ResidualBoard
   /** Trained models by the name the config gives them, read from disk before any detector is created. */

@@ -5,6 +5,7 @@
  */
 import { messageOf } from '../errors.ts'
 import type { Batch } from '../model.ts'
+import { partitionFor } from '../transport/transport.ts'
 import type { Autoencoder } from './autoencoder.ts'
 import type { DetectConfig } from './config.ts'
 import type { Detector, DetectorContext, Emit, VectorSink } from './detector.ts'
@@ -15,6 +16,8 @@ import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 export interface PartitionOptions {
   readonly partition: number
   readonly config: DetectConfig
+  /** How many the services are spread over; left out: whatever comes belongs here. */
+  readonly partitions?: number | undefined
   readonly models?: ReadonlyMap<string, Autoencoder>
   readonly vectors?: VectorSink
 }
@@ -35,9 +38,16 @@ export class PartitionDetectors {
   readonly #detectors = new Map<DetectorName, Detector>()
   readonly #board = new ResidualBoard()
 
-  constructor({ partition, config, models, vectors }: PartitionOptions) {
+  constructor({ partition, config, partitions, models, vectors }: PartitionOptions) {
     this.#partition = partition
-    const context: DetectorContext = { partition, residuals: this.#board, ...(models && { models }), ...(vectors && { vectors }) }
+    const belongs = partitions === undefined ? undefined : (service: string) => partitionFor(service, partitions) === partition
+    const context: DetectorContext = {
+      partition,
+      residuals: this.#board,
+      ...(belongs && { belongs }),
+      ...(models && { models }),
+      ...(vectors && { vectors }),
+    }
     const kinds = new Map(detectorKinds())
     this.#create = (name) => kinds.get(name)!.create(config.detectors[name], context)
     for (const name of kinds.keys()) if (!config.off.includes(name)) this.#detectors.set(name, this.#create(name))

@@ -14,6 +14,8 @@ export interface PresenceRules {
   readonly absentAfterMs: number
   /** A service must have been heard for so long before its silence means anything. */
   readonly warmupMs: number
+  /** Whether the telemetry of a service goes into this partition; what goes into another one now is missed by nobody. */
+  readonly belongs?: ((service: string) => boolean) | undefined
 }
 
 const MAX_SCORE = 3
@@ -95,7 +97,12 @@ export class Presence {
     const key = keyOf(service.name)
     const limitMs = this.#limitMs(service)
     const silentMs = nowMs - service.heardMs
-    const absent = silentMs > limitMs && !everything && !service.removed && service.heardMs - service.firstHeardMs >= this.#rules.warmupMs
+    const absent =
+      silentMs > limitMs &&
+      !everything &&
+      !service.removed &&
+      service.heardMs - service.firstHeardMs >= this.#rules.warmupMs &&
+      this.#rules.belongs?.(service.name) !== false
     const open = this.#episodes.isOpen(key)
     if (!absent && !open) return
     if (open && service.removed) {

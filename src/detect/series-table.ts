@@ -143,17 +143,46 @@ export class SeriesTable {
     // A counter that fell so often that it was taken for a gauge is one after all.
     const isAnother = kind.shape !== entry.kind.shape || c.gauge[id] === 1
     const isCountedOtherwise = isAnother || (series.type === 'delta') !== (entry.series.type === 'delta')
-    this.#entries[id] = { ...entry, series, kind, failed: kind.served ? failedRequests(series.labels) : undefined }
+    const { service, instance } = entry.series
+    this.#entries[id] = {
+      ...entry,
+      series: { ...series, service, instance },
+      kind,
+      failed: kind.served ? failedRequests(series.labels) : undefined,
+    }
     if (isCountedOtherwise) c.lastMs[id] = c.stepMs[id] = c.sum[id] = c.count[id] = 0
     if (isAnother) c.samples[id] = c.falls[id] = c.gauge[id] = 0
     return isAnother
   }
 
+  /** Other rules name it now: what was learned goes on under the new names. Answers with the service that has no series left. */
+  rename(id: number, { service, instance }: Series): string | undefined {
+    const before = this.entry(id)
+    this.#leave(before)
+    this.#place(id, { ...before.series, service, instance }, this.#serviceOf(service))
+    const after = this.entry(id)
+    if (after.instance.lastMs === 0) {
+      const { firstMs, lastMs, intervalMs, startValue, wasUp, up } = before.instance
+      Object.assign(after.instance, { firstMs, lastMs, intervalMs, startValue, wasUp, up })
+    }
+    if (after.service.firstHeardMs === 0) {
+      after.service.firstHeardMs = before.service.firstHeardMs
+      after.service.heardMs = before.service.heardMs
+    }
+    // Whatever is left of it: nobody misses a service that has got another name.
+    if (after.service !== before.service) before.service.removed = true
+    return before.service.series === 0 ? before.service.name : undefined
+  }
+
   remove(id: number): void {
-    const { series, service, instance } = this.entry(id)
-    this.#ids.delete(series.key)
+    const entry = this.entry(id)
+    this.#ids.delete(entry.series.key)
     this.#entries[id] = undefined
     this.#free.push(id)
+    this.#leave(entry)
+  }
+
+  #leave({ id, service, instance }: Entry): void {
     instance.series.delete(id)
     if (instance.series.size === 0) service.instances.delete(instance.name)
     if (--service.series === 0) this.services.delete(service.name)

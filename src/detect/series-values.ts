@@ -116,6 +116,11 @@ export class SeriesValues {
     this.episodes.forget(series.key)
   }
 
+  /** The series goes on under another name. */
+  renamed(id: number): void {
+    this.#subjects[id] = undefined
+  }
+
   /** To be called when the table has been restored. */
   restored(): void {
     this.#subjects.length = 0

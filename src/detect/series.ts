@@ -25,6 +25,8 @@ const AHEAD_MS = 3_600_000
 const MAX_TIME_MS = 8.64e15
 /** What a series was said to be holds for so long after its last sample. */
 const CONTRADICTED_MS = 60_000
+/** The same for the names of its service and instance. */
+const RENAMED_MS = 60_000
 /** In place of the id of a series whose type is not the one it has. */
 const CONTRADICTED = -2
 
@@ -36,6 +38,8 @@ export class SeriesDetector implements Detector {
   readonly #presenceEpisodes: Episodes
   readonly #presence: Presence
   readonly #counts = { late: 0, refused: 0 }
+  /** By the id of a series: when it was last heard under the names that it has. */
+  readonly #namedMs: number[] = []
   #nowMs = 0
   #sweptMs = 0
 
@@ -46,7 +50,7 @@ export class SeriesDetector implements Detector {
     this.#values = new SeriesValues(config, this.#table, context.residuals)
     this.#requests = new RequestHealth(config, context.residuals)
     this.#presenceEpisodes = new Episodes({ openAfter: 2, closeAfter: 1, updateEveryMs, chartPoints })
-    this.#presence = new Presence({ ...config, warmupMs }, this.#table, this.#presenceEpisodes)
+    this.#presence = new Presence({ ...config, warmupMs, belongs: context.belongs }, this.#table, this.#presenceEpisodes)
   }
 
   detect(batch: Batch, emit: Emit): void {
@@ -97,6 +101,7 @@ export class SeriesDetector implements Detector {
     this.#counts.late = from.f64()
     this.#counts.refused = from.f64()
     for (const part of this.#parts) part.restore(from)
+    this.#namedMs.length = 0
     this.#values.restored()
     this.#requests.restored()
     from.end()
@@ -109,6 +114,7 @@ export class SeriesDetector implements Detector {
       const of = series[i]!
       const id = this.#table.find(of.key) ?? -1
       ids[i] = id
+      if (id >= 0) this.#name(id, of, emit)
       if (id < 0 || of.type === 'unknown' || this.#table.entry(id).series.type === of.type) continue
       if (this.#contradicts(id, of)) ids[i] = CONTRADICTED
       else this.#retype(id, of, emit)
@@ -129,6 +135,7 @@ export class SeriesDetector implements Detector {
         id = this.#table.find(of.key) ?? this.#table.add(of) ?? -1
         if (id < 0) continue
         ids[index] = id
+        this.#namedMs[id] = this.#nowMs
       }
       const entry = this.#table.entry(id)
       if (stale[row] === 1) this.#gone(entry, timeMs[row]!, emit)
@@ -192,6 +199,30 @@ export class SeriesDetector implements Detector {
     }
   }
 
+  /** Its service or instance has another name: the rules of naming were changed. Of senders that disagree the first is believed. */
+  #name(id: number, of: Series, emit: Emit): void {
+    const { series } = this.#table.entry(id)
+    if (series.service === of.service && series.instance === of.instance) {
+      this.#namedMs[id] = this.#nowMs
+      return
+    }
+    if (this.#nowMs - (this.#namedMs[id] ?? 0) <= RENAMED_MS) return
+    this.#namedMs[id] = this.#nowMs
+    // What is open under the old name ends; the values that make it go on.
+    this.#values.episodes.end(series.key, this.#nowMs, emit)
+    this.#presenceEpisodes.end(series.key, this.#nowMs, emit)
+    this.#presenceEpisodes.forget(series.key)
+    const left = this.#table.rename(id, of)
+    this.#values.renamed(id)
+    this.#requests.forget(id)
+    if (left !== undefined) this.#forgetService(left, this.#nowMs, emit)
+  }
+
+  #forgetService(service: string, nowMs: number, emit: Emit): void {
+    this.#presenceEpisodes.end(`absence\0${service}`, nowMs, emit)
+    this.#presence.forget(service)
+  }
+
   /** Something else was said of it lately: of two senders that disagree the first is believed, or neither would ever be learned. */
   #contradicts(id: number, of: Series): boolean {
     const { series, instance } = this.#table.entry(id)
@@ -245,9 +276,7 @@ export class SeriesDetector implements Detector {
       this.#presenceEpisodes.end(series.key, nowMs, emit)
       this.#presenceEpisodes.forget(series.key)
       this.#table.remove(id)
-      if (service.series > 0) continue
-      this.#presenceEpisodes.end(`absence\0${service.name}`, nowMs, emit)
-      this.#presence.forget(service.name)
+      if (service.series === 0) this.#forgetService(service.name, nowMs, emit)
     }
     this.#requests.sweep(nowMs, emit)
   }

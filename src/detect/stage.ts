@@ -23,6 +23,8 @@ export interface DetectStageOptions {
   readonly db: Db
   readonly config: DetectConfig
   readonly telemetry: Telemetry
+  /** How many the services are spread over. */
+  readonly partitions?: number
   /** Trained models by name; needed unless the service detector is off. */
   readonly models?: ReadonlyMap<string, Autoencoder>
   /** Told every vector of the service detector, to train on. */
@@ -68,8 +70,8 @@ class DetectStage implements BatchHandler {
   }
 
   async assigned(partition: number): Promise<number | undefined> {
-    const { db, config, models, vectors } = this.#options
-    const detectors = new PartitionDetectors({ partition, config, ...(models && { models }), ...(vectors && { vectors }) })
+    const { db, config, partitions, models, vectors } = this.#options
+    const detectors = new PartitionDetectors({ partition, config, partitions, ...(models && { models }), ...(vectors && { vectors }) })
     const checkpoint = await loadCheckpoint(db, ROLE, partition)
     if (checkpoint !== undefined) this.#restore(partition, detectors, checkpoint.state)
     this.#owned.set(partition, {

@@ -27,7 +27,7 @@ import { SeriesRegistry } from './metrics/series-registry.ts'
 import { ServiceBudgets, giveBack } from './service-budget.ts'
 import type { Spent } from './service-budget.ts'
 import { ServiceRegistry } from './service-registry.ts'
-import { halves, rowsOf, splitByPartition } from './split.ts'
+import { halves, rowsOf, selectRows, splitByPartition } from './split.ts'
 import type { RowBatch } from './split.ts'
 import { zipkinEndpoint } from './spans/zipkin-endpoint.ts'
 
@@ -146,7 +146,8 @@ class Doors implements Door, BulkDoor {
     const counts = new DoorCounts()
     let bytes = 0
     for (const request of requests) bytes += request.body.length
-    if (this.#inFlightBytes + bytes > limits.maxInFlightBytes) throw new Error('too much in flight')
+    // What is larger than the limit by itself goes when nothing else is under way: waiting would not make it smaller.
+    if (this.#inFlightBytes > 0 && this.#inFlightBytes + bytes > limits.maxInFlightBytes) throw new Error('too much in flight')
     for (const request of requests) {
       const endpoint = ENDPOINTS.get(request.path)
       if (endpoint === undefined) throw new Error(`there is no door at ${request.path}`)
@@ -286,7 +287,12 @@ class DoorCounts {
 /** One record, or several where one would be larger than the carrier takes. A single row is never cut. */
 function encodeInto(records: OutRecord[], partition: number, part: RowBatch, maxRecordBytes: number): void {
   const value = fitsRecord(part) ? encodeBatch(part) : undefined
-  const cut = value === undefined || value.length > maxRecordBytes ? halves(part) : undefined
-  if (cut === undefined) records.push({ partition, value: value ?? encodeBatch(part) })
+  if (value !== undefined && value.length <= maxRecordBytes) {
+    records.push({ partition, value })
+    return
+  }
+  const cut = halves(part)
+  // Tables of one row may hold what belonged to rows that were rejected.
+  if (cut === undefined) records.push({ partition, value: encodeBatch(selectRows(part, Uint32Array.of(0))) })
   else for (const half of cut) encodeInto(records, partition, half, maxRecordBytes)
 }

@@ -20,6 +20,8 @@ export interface TransportHappenings {
   readonly commitFailed: Happening<'topic' | 'group'>
   /** Somebody added partitions while we run. */
   readonly topicGrown: Happening<'topic'>
+  /** A topic that was there had fewer partitions than are asked for. */
+  readonly partitionsAdded: Happening<'topic'>
   /** A topic has more partitions than are asked for. */
   readonly partitionsUnused: Happening<'topic'>
   readonly publishFailed: Happening<'topic'>
@@ -51,10 +53,18 @@ export function transportHappenings(telemetry: Telemetry): TransportHappenings {
       level: 'warn',
       labels: ['topic'],
     }),
+    partitionsAdded: telemetry.happening({
+      name: 'transport_partitions_added',
+      help:
+        'A topic had fewer partitions than kafka.partitions says and got the rest; services that move are learned anew. Restart every ' +
+        'process with the same kafka.partitions, else each service is in two places',
+      level: 'warn',
+      labels: ['topic'],
+    }),
     partitionsUnused: telemetry.happening({
       name: 'transport_partitions_unused',
       help:
-        'A topic has more partitions than kafka.partitions says, and the others stay empty. To use them, set kafka.partitions in every ' +
+        'A topic has more partitions than kafka.partitions says, and the others stay empty: services that were there have moved. To use them, set kafka.partitions in every ' +
         'process and restart them all; services that move are learned anew',
       level: 'warn',
       labels: ['topic'],

@@ -68,12 +68,14 @@ class KafkaTransport implements Transport, LogReader {
 
   async ensureTopic(topic: string, partitions: number): Promise<void> {
     const admin = await this.#connected()
-    if (!(await admin.listTopics()).includes(topic)) await this.#create(admin, topic, partitions)
+    const wasThere = (await admin.listTopics()).includes(topic)
+    if (!wasThere) await this.#create(admin, topic, partitions)
     await this.#untilReady(admin, topic, 1)
     const before = this.#partitions.get(topic)!
     if (before < partitions) {
       await this.#grow(admin, topic, before, partitions)
       await this.#untilReady(admin, topic, partitions)
+      if (wasThere) this.#happenings.partitionsAdded({ topic }, { before, partitions })
     }
     const now = this.#partitions.get(topic)!
     if (now > partitions && partitions > 1) this.#happenings.partitionsUnused({ topic }, { partitions: now, asked: partitions })

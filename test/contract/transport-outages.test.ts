@@ -139,6 +139,7 @@ requireOrSkip('kafka', 'openssl')('a Kafka that is not always there, not always 
     await kafka.createTopic('small', 2)
     await transport.ensureTopic('small', 5)
     expect(await transport.partitions('small')).toBe(5)
+    expect(await countOf(telemetry, 'transport_partitions_added')).toBe(1)
     expect(await countOf(telemetry, 'transport_partitions_unused')).toBe(0)
     await transport.ensureTopic('small', 3)
     expect(await transport.partitions('small')).toBe(5)

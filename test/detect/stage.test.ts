@@ -8,7 +8,7 @@ import { startDetectStage } from '../../src/detect/stage.ts'
 import type { Db, Queryable } from '../../src/store/db.ts'
 import { Telemetry } from '../../src/telemetry.ts'
 import { topicsWith } from '../../src/transport/topics.ts'
-import type { BatchHandler, OutRecord, Transport } from '../../src/transport/transport.ts'
+import { partitionFor, type BatchHandler, type OutRecord, type Transport } from '../../src/transport/transport.ts'
 import { noise, seriesOf, START_MS, story } from './metric-feed.ts'
 
 const TOPICS = topicsWith('t')
@@ -71,10 +71,18 @@ class FakeTransport {
 
 async function started(
   store = new FakeStore(),
+  partitions?: number,
 ): Promise<{ store: FakeStore; carrier: FakeTransport; stage: AsyncDisposable; telemetry: Telemetry }> {
   const carrier = new FakeTransport()
   const telemetry = new Telemetry(pino({ level: 'silent' }))
-  const stage = await startDetectStage({ transport: carrier.transport, topics: TOPICS, db: store.db, config, telemetry })
+  const stage = await startDetectStage({
+    transport: carrier.transport,
+    topics: TOPICS,
+    db: store.db,
+    config,
+    telemetry,
+    ...(partitions && { partitions }),
+  })
   await carrier.assign()
   return { store, carrier, stage, telemetry }
 }
@@ -82,6 +90,14 @@ async function started(
 function incident(): Batch[] {
   const z = noise(1)
   return story(260, 5000, (step, timeMs) => [[seriesOf('jobs_queue_depth'), timeMs, 10 + z() + (step >= 150 && step < 190 ? 300 : 0)]])
+}
+/** Two services of which one is heard no more after step 100. */
+function oneGoesSilent(service: string): Batch[] {
+  const z = noise(2)
+  return story(200, 5000, (step, timeMs) => [
+    [seriesOf('jobs_done', {}, 'other'), timeMs, 10 + z()],
+    ...(step < 100 ? [[seriesOf('jobs_done', {}, service), timeMs, 10 + z()] as const] : []),
+  ])
 }
 const encoded = (batches: readonly Batch[]): Uint8Array[] => batches.map(encodeBatch)
 
@@ -92,6 +108,18 @@ test('findings come out in one record per handled batch, progress last', async (
   expect(carrier.published[0]).toMatchObject({ topic: TOPICS.findings, record: { partition: 0 } })
   expect(carrier.findings.filter((f) => f.kind === 'anomaly').length).toBeGreaterThan(1)
   expect(carrier.findings.at(-1)).toMatchObject({ kind: 'progress', partition: 0 })
+})
+
+test('a service that is silent is missing, unless its telemetry goes into another partition now', async () => {
+  const missing = async (service: string) => {
+    const { carrier } = await started(new FakeStore(), 2)
+    await carrier.deliver(encoded(oneGoesSilent(service)))
+    return carrier.findings.some((f) => f.kind === 'anomaly' && f.symptom === 'absence' && f.service === service)
+  }
+  const names = ['a', 'b', 'c', 'd']
+  const here = names.find((name) => partitionFor(name, 2) === 0)!
+  const elsewhere = names.find((name) => partitionFor(name, 2) === 1)!
+  expect([await missing(here), await missing(elsewhere)]).toEqual([true, false])
 })
 
 test('a batch that brings nothing to light publishes nothing', async () => {

@@ -94,6 +94,23 @@ describe('rows find their partition', () => {
     ).toEqual(lines.map(([, line]) => line))
   })
 
+  it('a single row takes nothing of the rows along that were rejected', async () => {
+    const { door, transport } = openDoors({ limits: { maxRecordBytes: 1_000 } }, 1)
+    const group = (instance: string, timeUnixNano: string) => ({
+      resource: {
+        attributes: [
+          { key: 'service.name', value: { stringValue: 'a' } },
+          { key: 'host.name', value: { stringValue: instance } },
+        ],
+      },
+      scopeLogs: [{ logRecords: [{ timeUnixNano, body: { stringValue: 'x' } }] }],
+    })
+    const old = Array.from({ length: 200 }, (_, i) => group(`host-${i}`, '1000000'))
+    await door.accept(postJson('/v1/logs', { resourceLogs: [...old, group('host', ns)] }))
+    expect(transport.of('logs')).toMatchObject([{ rows: 1, sources: [{ service: 'a', instance: 'host' }] }])
+    expect(transport.published[0]!.record.value.length).toBeLessThan(1_000)
+  })
+
   it('a single row larger than that goes out whole', async () => {
     const { door, transport } = openDoors({ limits: { maxRecordBytes: 1_000 } }, 1)
     await door.accept(
@@ -196,6 +213,16 @@ describe('when our own side fails', () => {
     open()
     expect((await first).status).toBe(204)
     expect((await door.accept(push('a'))).status).toBe(204)
+  })
+
+  it('records that are larger together than what may be in flight go when nothing else is under way, not never', async () => {
+    const { door, transport } = openDoors({ limits: { maxInFlightBytes: 20 } })
+    let open: () => void = () => undefined
+    transport.gate = new Promise((resolve) => (open = resolve))
+    const first = door.acceptAll([push('x'.repeat(50))])
+    await expect(door.acceptAll([push('y')])).rejects.toThrow('too much in flight')
+    open()
+    expect(await first).toMatchObject([{ refusal: undefined, rows: 1 }])
   })
 
   it('nothing to publish is no publish', async () => {

@@ -78,6 +78,35 @@ describe('made-up services', () => {
   })
 })
 
+describe('what is told once only is not lost where there are too many services', () => {
+  const full = async () => {
+    const opened = openDoors({ limits: { maxServices: 40 } }, 1)
+    await opened.door.accept(push(...count(30, (i) => `made-up-${i}`)))
+    return opened
+  }
+
+  it('a change is asked for again, and taken then', async () => {
+    const { door, transport } = await full()
+    const deploy = postJson('/api/v1/events', { type: 'deploy', service: 'shop', id: '7' })
+    const { status, headers } = await door.accept(deploy)
+    expect([status, headers['retry-after']]).toEqual([429, '15'])
+    expect((await door.accept({ ...deploy, receivedMs: NOW_MS + 15_000 })).status).toBe(202)
+    expect(transport.of('events').flatMap(({ events }) => events)).toMatchObject([{ service: 'shop' }])
+  })
+
+  it('a group of alerts is asked for again, and is the same group then', async () => {
+    const { door, transport } = await full()
+    const alert = (service: string) => ({ status: 'firing', labels: { alertname: 'A', service }, startsAt: new Date(NOW_MS).toISOString() })
+    const group = postJson('/api/v1/alertmanager', { version: '4', receiver: 'r', alerts: [alert('made-up-1'), alert('shop')] })
+    const { status, headers } = await door.accept(group)
+    expect([status, headers['retry-after']]).toEqual([503, '5'])
+    expect((await door.accept({ ...group, receivedMs: NOW_MS + 15_000 })).status).toBe(200)
+    const ids = transport.of('events').map(({ events }) => events.map(({ id, service }) => [service, id]))
+    expect(ids.map((group) => group.map(([service]) => service))).toEqual([['made-up-1'], ['made-up-1', 'shop']])
+    expect(ids[1]![0]).toEqual(ids[0]![0])
+  })
+})
+
 describe('new series', () => {
   it('of one service fill its own budget; its neighbour gets new ones', async () => {
     const opened = openDoors({ limits: { maxSeriesPerService: 50, maxSeries: 1_000 } }, 1)
@@ -85,6 +114,21 @@ describe('new series', () => {
     expect(String(response.body)).toBe('450 rejected (450 service-series-limit); everything else was written\n')
     expect(await counterOf(opened, 'tocsin_door_active_series')).toBe(51)
     expect((await opened.door.accept(write(series('more', 'quiet'), series('m3', 'noisy')))).status).toBe(204)
+  })
+
+  it('with long labels are fewer, so that their number says how much memory they take', async () => {
+    const opened = openDoors({ limits: { maxSeriesPerService: 50, maxSeries: 1_000 } }, 1)
+    const long = (i: number) => ({
+      labels: [...series(`m${i}`, 'noisy').labels, ...count(10, (j) => label(`l${j}`, 'x'.repeat(1_000)))],
+      samples: [{ value: 1, timestamp: NOW_MS }],
+    })
+    const response = await opened.door.accept(write(...count(20, long), series('up', 'quiet')))
+    expect(String(response.body)).toBe('15 rejected (15 service-series-limit); everything else was written\n')
+    // They make room when they have gone.
+    const later = NOW_MS + 2 * opened.config.limits.seriesIdleMs
+    await opened.door.tick(later)
+    const again = count(5, (i) => ({ ...long(i + 100), samples: [{ value: 1, timestamp: later }] }))
+    expect((await opened.door.accept({ ...write(...again), receivedMs: later })).status).toBe(204)
   })
 
   it('in floods leave a registry of bounded size, whatever was remembered of their bytes', () => {

@@ -5,6 +5,7 @@ import { decodeJaegerProto } from '../../src/ingest/spans/jaeger.ts'
 import { decodeLokiProtobuf } from '../../src/ingest/logs/loki.ts'
 import { decodeOtlpMetrics } from '../../src/ingest/metrics/otlp-metrics.ts'
 import { decodeOtlpTraces } from '../../src/ingest/spans/otlp-traces.ts'
+import { decodeRemoteWrite2 } from '../../src/ingest/metrics/remote-write-2.ts'
 import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
 import { decodeZipkinProto } from '../../src/ingest/spans/zipkin.ts'
 import { newContext, linesOf, samplesOf, spansOf } from './doors-fixture.ts'
@@ -73,6 +74,41 @@ function cpuMs(run: () => void): number {
   }
   return least
 }
+
+describe('what is said once is not read once for everything that refers to it', () => {
+  const MB = 1_000_000
+  const sample = hex('09 0000000000000000 10 05')
+  const point = f(1, hex('19 0000000000000000 21 0000000000000000'))
+  const often = (unit: Buffer) => Buffer.concat(Array.from({ length: 5_000 }, () => unit))
+  const metric = (name: string, unit: string) => f(1, f(2, f(2, f(1, name), f(3, unit), f(5, often(point)))))
+  const second = (symbols: readonly string[], refs: string) =>
+    Buffer.concat([...['', '__name__', ...symbols].map((text) => f(4, text)), often(f(5, f(1, hex(refs)), f(2, sample)))])
+
+  it.each<[what: string, body: Buffer, read: typeof decodeOtlpMetrics, fault: string]>([
+    ['the name of a metric', metric('a.'.repeat(MB), ''), decodeOtlpMetrics, 'label-value-too-long'],
+    ['the unit of a metric', metric('a', 'b.'.repeat(MB)), decodeOtlpMetrics, 'label-value-too-long'],
+    ['a symbol that is a value', second(['é'.repeat(MB)], '01 02'), decodeRemoteWrite2, 'label-value-too-long'],
+    ['a symbol that is a name', second(['a', 'é'.repeat(MB)], '01 02 03 02'), decodeRemoteWrite2, 'label-name-too-long'],
+  ])('%s', (_what, body, read, fault) => {
+    const context = newContext()
+    // Read for each, it would be ten gigabytes, which take half a minute.
+    const before = process.cpuUsage()
+    expect(read(body, context).rows).toBe(0)
+    const { user, system } = process.cpuUsage(before)
+    expect([context.rejected.text(), (user + system) / 1000 < 5_000]).toEqual([`5000 ${fault}`, true])
+  })
+
+  it('symbols written out are bounded as the body is', () => {
+    const body = second(
+      ['m', 'x'.repeat(1_000), 'y'.repeat(1_000)].concat(Array.from({ length: 100 }, (_, i) => `l${i}`)),
+      '01 02 05 03 06 04',
+    )
+    const read = (maxDecodedBytes: number) => () => decodeRemoteWrite2(body, newContext({ limits: { maxDecodedBytes } }))
+    // Known after the first time, and then nothing is written out.
+    expect(read(10_000)().rows).toBe(5_000)
+    expect(read(2_000)).toThrow('with its symbols written out the request is larger than 2000 bytes')
+  })
+})
 
 describe('four times the bytes take no more than about four times the time', () => {
   const often = (unit: Buffer, count: number) => Buffer.concat(Array.from({ length: count }, () => unit))

@@ -142,6 +142,7 @@ describe('records are told apart', () => {
     ['remote write by its content type', { signal: 'metrics' }, rwSnappy, REMOTE_WRITE, ['metrics 6']],
     ["Telegraf's record", { signal: 'metrics' }, telegraf, {}, ['metrics 10']],
     ["Mimir's second version", { signal: 'metrics' }, mimir2, { Version: '\0\0\0\x02' }, ['metrics 1']],
+    ["a version that is somebody else's", { signal: 'metrics' }, rwPlain, { version: '2.10' }, ['metrics 6']],
     ['otlp_proto metrics of the Collector', { signal: 'metrics' }, fixture('kafka/otlp_metrics.proto.record'), {}, ['metrics 20']],
     ['otlp_json metrics of the Collector', { signal: 'metrics' }, fixture('kafka/otlp_metrics.json.record'), {}, ['metrics 20']],
     ["the adapter's sample", { signal: 'metrics' }, sample('1.5'), {}, ['metrics 1']],
@@ -356,7 +357,13 @@ describe('when our own side fails', () => {
 
   it('what is too much at a time comes again, too', async () => {
     const kafka = await start({ signal: 'metrics' }, { maxInFlightBytes: 10 })
+    let open: () => void = () => undefined
+    kafka.transport.gate = new Promise((resolve) => (open = resolve))
+    const first = kafka.send([rwSnappy])
     await expect(kafka.send([rwSnappy])).rejects.toThrow('too much in flight')
+    open()
+    await first
+    expect(kafka.rows()).toEqual(['metrics 6'])
   })
 })
 

@@ -221,6 +221,23 @@ describe('as rows', () => {
     }
   })
 
+  it('that also comes as a classic one is not written again after an hour in which only that one counted', () => {
+    const { context, base, push } = opened()
+    expect(push([0.3], T).fault).toBe('')
+    const hour = 3_600_000
+    let nowMs = context.receivedMs
+    for (let at = 0; at < 3 * hour; at += 60_000) {
+      nowMs += 60_000
+      const now = { ...context, receivedMs: nowMs }
+      context.series.usePlain(base.pieces!.all, nowMs)
+      context.series.use(base.pieces!.all, nowMs)
+      expect(pushDistribution(new MetricColumns(now), base, nowMs, gridOfValues([0.3], 0), CUMULATIVE_SKETCH, now)).toBe('')
+      context.series.forgetIdle(nowMs)
+    }
+    expect(context.series.admit(base.series, nowMs)).toBe(base)
+    expect(context.skipped.text()).toBe('180 histogram-also-classic')
+  })
+
   it('deltas are deltas, with nothing said about before', () => {
     const { push } = opened()
     push([0.6], T, DELTA)

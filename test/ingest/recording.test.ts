@@ -73,6 +73,12 @@ describe('a recording', () => {
       expect(request.headers).toEqual({ 'content-type': 'application/json', 'content-encoding': 'identity' })
   })
 
+  it('keeps what says how records and lines of other programs are read', async () => {
+    const headers = { 'x-mimir-record-version': '2', 'x-tocsin-service': 'shop' }
+    await record([post('/loki/api/v1/raw', headers, 'x')])
+    for await (const request of readRecording(folder)) expect(request.headers).toMatchObject(headers)
+  })
+
   it('keeps the attributes of an event that stand in its headers, and of absurd ones enough to have them refused again', async () => {
     const attributes = { 'ce-specversion': '1.0', 'ce-id': '7', 'ce-source': '/ci', 'ce-type': 'x.deployed', 'ce-subject': 'cart' }
     const event = (more: Record<string, string>) => post('/api/v1/events', { ...attributes, ...more }, '')

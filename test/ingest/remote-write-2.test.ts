@@ -76,6 +76,13 @@ describe('what makes a message', () => {
     expect((await door.accept(post2(requestOf([], symbols)))).status).toBe(413)
   })
 
+  it('says what was written of a service that sends more than its share, too', async () => {
+    const { door, transport } = openDoors({ limits: { maxSamplesPerServiceS: 1, serviceBurstS: 3 } })
+    const response = await door.accept(post2(requestOf(['a', 'b', 'c', 'd', 'e'].map((name) => named(name)))))
+    expect([response.status, written(response.headers)]).toEqual([400, '3 0 0'])
+    expect(transport.of('metrics').flatMap(samplesOf)).toHaveLength(3)
+  })
+
   it('nothing was written when it cannot be handed on', async () => {
     const { door, transport } = openDoors()
     transport.failWith = new Error('away')

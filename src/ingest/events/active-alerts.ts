@@ -6,7 +6,8 @@ import type { Alert, EventBatch } from '../../model.ts'
 
 const MAX_ALERTS = 1_000
 const MAX_CHARS = 4_000_000
-const MATCHER = /^\s*([\w.:-]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^"]*?))\s*$/
+/** Of a trimmed text. A value without quotes begins with no space, so that there is one way only to divide what is between. */
+const MATCHER = /^([\w.:-]+)\s*(=~|!~|!=|=)\s*(?:"((?:[^"\\]|\\.)*)"|([^"\s][^"]*)?)$/
 
 /** As Alertmanager shows one. https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml */
 export interface GettableAlert {
@@ -44,7 +45,7 @@ export class ActiveAlerts {
   list(matchers: readonly string[], nowMs: number): GettableAlert[] | string {
     const wanted: { readonly name: string; readonly value: string; readonly equal: boolean }[] = []
     for (const matcher of matchers) {
-      const match = matcher.length > 4_096 ? null : MATCHER.exec(matcher)
+      const match = matcher.length > 4_096 ? null : MATCHER.exec(matcher.trim())
       if (match === null) return `bad matcher format: ${matcher.slice(0, 100)}`
       const [, name, operator, quoted, bare] = match
       if (operator === '=~' || operator === '!~') return 'only = and != are understood here, no regular expressions'

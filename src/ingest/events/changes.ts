@@ -92,7 +92,7 @@ export function changeOf(parts: ChangeParts, where: string, context: DecodeConte
   const fault = timeFault(atMs, context)
   if (fault !== '') throw new DecodeError('bad-event', `${where}time is ${fault === 'too-old' ? 'too old' : 'too far in the future'}`)
   if (!context.services.admit(service, context.receivedMs))
-    throw new DecodeError('bad-event', `${where}there are too many services already`)
+    throw new DecodeError('service-limit', `${where}there are too many services already, send it again later`)
   const title = cleanText(parts.title.trim() || `${parts.type} of ${service}${version === '' ? '' : ` ${version}`}`, MAX_TITLE_CHARS)
   const url = webUrl(parts.url)
   const named = origin === undefined ? [parts.type, service, version, title, atMs, url] : ['event', origin.source, origin.id]

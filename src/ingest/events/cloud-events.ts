@@ -189,9 +189,13 @@ const WORDS: ReadonlyMap<string, ChangeType> = new Map([
   ['chaos', 'chaos'],
 ])
 
+/** Looked at of the end of a type: more than two words and a version take, and a type that is all dots and digits costs no time. */
+const TYPE_END_CHARS = 128
+
 /** By the last two words, without a version at the end: further left stands who made it, not what happened. */
 function changeTypeIn(type: string): ChangeType | undefined {
   const words = type
+    .slice(-TYPE_END_CHARS)
     .toLowerCase()
     .replace(/\.v?\d+(?:\.\d+)*$/, '')
     .split(/[.\-_:/]/)

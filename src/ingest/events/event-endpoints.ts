@@ -9,6 +9,9 @@ import type { Endpoint } from '../endpoint.ts'
 import { decodeEvents } from './events.ts'
 import { contentEncodingOf, parseMediaType, unzip } from '../wire/request-body.ts'
 
+/** Names that come again after ten seconds are believed: see ServiceRegistry. */
+const SERVICE_LIMIT_RETRY_S = '15'
+
 const alertsEndpoint: Endpoint = {
   name: 'alerts',
   path: '/api/v2/alerts',
@@ -37,6 +40,11 @@ const webhookEndpoint: Endpoint = {
   name: 'alertmanager',
   path: '/api/v1/alertmanager',
   decode: (request, context) => decodeAlertmanagerWebhook(jsonBody(request, context.limits.maxDecodedBytes), context),
+  // It would not repeat itself for hours: the whole group comes again, and what was taken of it is the same alert as before.
+  accepted: (request, context, batch) =>
+    context.rejected.has('service-limit')
+      ? alertsEndpoint.unavailable(request, 'failure')
+      : alertsEndpoint.accepted(request, context, batch),
 }
 
 const eventsEndpoint: Endpoint = {
@@ -49,7 +57,11 @@ const eventsEndpoint: Endpoint = {
       ids: batch.kind === 'events' ? batch.events.map((event) => event.id) : [],
       ...(context.skipped.total > 0 && { skipped: Object.fromEntries(context.skipped.entries()) }),
     }),
-  refused: (_request, error) => jsonResponse(statusOf(error), { error: error.message }),
+  // That there are too many services is no fault of the event: a name that comes again is taken sooner.
+  refused: (_request, error) =>
+    error.reason === 'service-limit'
+      ? jsonResponse(429, { error: error.message }, { 'retry-after': SERVICE_LIMIT_RETRY_S })
+      : jsonResponse(statusOf(error), { error: error.message }),
   unavailable: (_request, reason) =>
     jsonResponse(
       reason === 'overload' ? 429 : 503,

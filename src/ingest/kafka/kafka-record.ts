@@ -55,7 +55,8 @@ function encodingInHeaders(given: InRecord['headers'], source: SourceConfig): Pa
   }
   // Around anything else a CloudEvent is only an envelope: in binary mode the value is the thing itself.
   if (source.signal === 'events' && (isCloudEvent || /^application\/cloudevents/i.test(contentType))) return 'changes'
-  if (version?.length === 4 && source.signal === 'metrics') return 'mimir'
+  // A small number in four bytes; `2.10` is somebody else's.
+  if (version?.length === 4 && version.startsWith('\0\0\0') && source.signal === 'metrics') return 'mimir'
   return contentType === '' ? undefined : encodingOfType(contentType, source)
 }
 

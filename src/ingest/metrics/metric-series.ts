@@ -75,6 +75,8 @@ export function pushDistribution(
   let { pieces } = base
   if (pieces !== undefined && types.bucket !== 'counter' && context.receivedMs - pieces.all.classicMs < ALSO_CLASSIC_MS) {
     context.skipped.add('histogram-also-classic')
+    // It is there all the same: forgotten as idle, its next sample would be taken for the first, which is written.
+    base.seenMs = context.receivedMs
     return ''
   }
   if (pieces === undefined || pieces.all.series.type !== types.bucket) {

@@ -54,9 +54,11 @@ export function typeOfFamily({ shape, temporality, monotonic }: MetricFamily): S
   return monotonic ? 'counter' : 'gauge'
 }
 
-/** Why no data point of the metric is taken, or ''. */
-export function familyFault({ name, shape, temporality }: MetricFamily): string {
+/** Why no data point of the metric is taken, or ''. A name that is too long is seen here, once, and not translated for each point. */
+export function familyFault({ name, unit, shape, temporality }: MetricFamily, context: DecodeContext): string {
   if (name === '') return 'no-name'
+  const { maxLabelValueChars } = context.limits
+  if (name.length > maxLabelValueChars || unit.length > maxLabelValueChars) return 'label-value-too-long'
   const aggregated = shape === 'sum' || shape === 'histogram' || shape === 'exponential'
   return aggregated && temporality !== Temporality.delta && temporality !== Temporality.cumulative ? 'no-temporality' : ''
 }

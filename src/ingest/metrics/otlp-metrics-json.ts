@@ -57,7 +57,7 @@ function readMetric(
     temporality: aggregated ? integer(data, 'aggregationTemporality') : 0,
     monotonic: shape === 'sum' && get(data, 'isMonotonic') === true,
   }
-  const refused = familyFault(family)
+  const refused = familyFault(family, context)
   for (const item of objects(data, 'dataPoints')) {
     if (refused !== '') {
       context.rejected.add(refused)

@@ -152,7 +152,7 @@ class Decoder {
       temporality,
       monotonic,
     }
-    const fault = familyFault(family)
+    const fault = familyFault(family, this.#context)
     this.#familyId = fault === '' ? this.#idOfFamily(family, nameAt, nameEnd, unitAt, unitEnd) : 0
     for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
       if (tag !== 0x0a) reader.skip(tag)

@@ -206,7 +206,11 @@ class Decoder {
 
   #newEntry(): SeriesEntry | string {
     const labels: [string, string][] = []
+    const { maxLabelNameChars, maxLabelValueChars } = this.#context.limits
     for (let i = 0; i < this.#refCount; i += 2) {
+      // Before they are made: one long symbol may be referred to by every series.
+      if (this.#symbols.isLonger(this.#references[i]!, maxLabelNameChars)) return 'label-name-too-long'
+      if (this.#symbols.isLonger(this.#references[i + 1]!, maxLabelValueChars)) return 'label-value-too-long'
       const name = this.#symbols.textOf(this.#references[i]!)
       const value = this.#symbols.textOf(this.#references[i + 1]!)
       const fault = labelFault(labels.length, name, value, this.#context)

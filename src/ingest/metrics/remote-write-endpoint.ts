@@ -16,6 +16,7 @@ import { decodeRemoteWrite2 } from './remote-write-2.ts'
 import type { Written } from './remote-write-series.ts'
 import { decodeRemoteWrite } from './remote-write.ts'
 import { contentEncodingOf, parseMediaType, unsnappy } from '../wire/request-body.ts'
+import { rowsOf } from '../split.ts'
 import type { RowBatch } from '../split.ts'
 
 const VERSION_1 = 'prometheus.WriteRequest'
@@ -60,8 +61,9 @@ function rejectedResponse(context: DecodeContext, headers: Readonly<Record<strin
   return textResponse(400, `${context.rejected.total} rejected (${context.rejected.text()}); everything else was written`, headers)
 }
 
+/** Where a service has spent its budget, what is left counts as samples: which rows were histograms does not show any more. */
 function writtenOf(batch: RowBatch): Readonly<Written> {
-  return 'written' in batch ? (batch.written as Written) : NOTHING
+  return 'written' in batch ? (batch.written as Written) : { ...NOTHING, samples: rowsOf(batch) }
 }
 
 /** Only on answers to 2.0; a sender of 1.0 that sees them takes the receiver for one of 2.0. */

@@ -1,6 +1,7 @@
 /**
  * The table of symbols of one request of remote write 2.0: where they lie in the message, and the lasting numbers of those that were asked for. It
- * grows with what is there, never by a number that a sender declared, and takes no more symbols than a request may have rows.
+ * grows with what is there, never by a number that a sender declared, and takes no more symbols than a request may have rows. A symbol stands
+ * for its text as often as it is referred to, so the texts that are made of symbols are bounded like the body that would hold them.
  */
 import { DecodeError } from '../../errors.ts'
 import { tooManyRows } from '../decode-context.ts'
@@ -37,6 +38,8 @@ export class SymbolTable {
   #ends: Uint32Array<ArrayBuffer>
   #numbers: Uint32Array<ArrayBuffer>
   #count = 0
+  /** Of the texts made so far. */
+  #textBytes = 0
 
   constructor(reader: ProtobufReader, context: DecodeContext, common: CommonSymbols | undefined) {
     this.#reader = reader
@@ -113,10 +116,23 @@ export class SymbolTable {
     return at === end
   }
 
+  /** Whether the text is longer than that for sure: no character takes more than three bytes where it counts as one. */
+  isLonger(ref: number, maxChars: number): boolean {
+    return this.#bytesOf(ref) > 3 * maxChars
+  }
+
   textOf(ref: number): string {
+    const { maxDecodedBytes } = this.#context.limits
+    if ((this.#textBytes += this.#bytesOf(ref)) > maxDecodedBytes)
+      throw new DecodeError('too-large', `with its symbols written out the request is larger than ${maxDecodedBytes} bytes`)
     const at = ref - this.#offset
     if (at < 0) return this.#common[ref]!.toString('utf8')
     return this.#reader.bytes.toString('utf8', this.#starts[at], this.#ends[at])
+  }
+
+  #bytesOf(ref: number): number {
+    const at = ref - this.#offset
+    return at < 0 ? this.#common[ref]!.length : this.#ends[at]! - this.#starts[at]!
   }
 
   #commonNumber(ref: number): number {

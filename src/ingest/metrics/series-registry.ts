@@ -58,6 +58,14 @@ export interface Variant extends KnownLabels, KeptBytes {
 const MAX_VARIANTS = 4
 const MAX_COLLISIONS = 4
 const NO_WORDS = new Uint32Array(0)
+/** What the keys of all series, and of those of a service, may have on average: labels may be a hundred times as long, but not of as many series. */
+const MEAN_KEY_CHARS = 1024
+
+/** The series of one service, or of all. */
+interface Held {
+  series: number
+  keyChars: number
+}
 
 export class SeriesRegistry {
   /** What metadata said about families of metrics. */
@@ -67,7 +75,8 @@ export class SeriesRegistry {
   readonly #limits: Limits
   readonly #byKey = new Map<string, SeriesEntry>()
   readonly #byHash = new Map<number, Variant[]>()
-  readonly #perService = new Map<string, number>()
+  readonly #perService = new Map<string, Held>()
+  #keyChars = 0
   #kept = new KeptWords()
   #last: Variant | undefined
 
@@ -123,9 +132,12 @@ export class SeriesRegistry {
   admit(series: Series, nowMs: number): SeriesEntry | 'series-limit' | 'service-series-limit' {
     const known = this.#byKey.get(series.key)
     if (known !== undefined) return known
-    if (this.#byKey.size >= this.#limits.maxSeries) return 'series-limit'
-    const siblings = this.#perService.get(series.service) ?? 0
-    if (siblings >= this.#limits.maxSeriesPerService) return 'service-series-limit'
+    const { maxSeries, maxSeriesPerService } = this.#limits
+    const chars = series.key.length
+    if (this.#byKey.size >= maxSeries || this.#keyChars + chars > maxSeries * MEAN_KEY_CHARS) return 'series-limit'
+    const siblings = this.#perService.get(series.service) ?? { series: 0, keyChars: 0 }
+    if (siblings.series >= maxSeriesPerService || siblings.keyChars + chars > maxSeriesPerService * MEAN_KEY_CHARS)
+      return 'service-series-limit'
     const entry: SeriesEntry = {
       series,
       seenMs: nowMs,
@@ -138,7 +150,10 @@ export class SeriesRegistry {
       gauges: undefined,
     }
     this.#byKey.set(series.key, entry)
-    this.#perService.set(series.service, siblings + 1)
+    siblings.series++
+    siblings.keyChars += chars
+    this.#keyChars += chars
+    this.#perService.set(series.service, siblings)
     return entry
   }
 
@@ -184,9 +199,12 @@ export class SeriesRegistry {
     for (const [key, entry] of this.#byKey) {
       if (entry.seenMs >= oldestMs) continue
       this.#byKey.delete(key)
-      const left = (this.#perService.get(entry.series.service) ?? 1) - 1
-      if (left <= 0) this.#perService.delete(entry.series.service)
-      else this.#perService.set(entry.series.service, left)
+      this.#keyChars -= key.length
+      const siblings = this.#perService.get(entry.series.service)
+      if (siblings === undefined) continue
+      siblings.series--
+      siblings.keyChars -= key.length
+      if (siblings.series === 0) this.#perService.delete(entry.series.service)
     }
     for (const [hash, variants] of this.#byHash) {
       const kept = variants.filter((variant) => variant.entry.seenMs >= oldestMs)

@@ -11,6 +11,8 @@ const KEPT_HEADERS = [
   'content-type',
   'content-encoding',
   'x-prometheus-remote-write-version',
+  'x-mimir-record-version',
+  'x-tocsin-service',
   'ce-specversion',
   'ce-id',
   'ce-source',

@@ -19,6 +19,8 @@ const MINUS = 0x2d
 const STOPS = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x20 || byte === QUOTE || byte === BACKSLASH ? 1 : 0))
 
 const MAX_NAMES = 127
+/** Room for open brackets that one huge line needed is not kept. */
+const MAX_KEPT_BYTES = 256 * 1024
 
 /** Places of wanted names, found again by length, first and last byte: most names of a line are told to be unwanted without a comparison. */
 export class NameTable {
@@ -209,8 +211,11 @@ export class JsonFields {
 
   /** From an opening bracket to behind the one that closes it; -1 when what is between is not JSON. */
   #pastContainer(bytes: Uint8Array, start: number, end: number): number {
-    if (this.#open.length < end - start) this.#open = new Uint8Array(2 * (end - start))
-    const open = this.#open
+    let open = this.#open
+    if (open.length < end - start) {
+      open = new Uint8Array(2 * (end - start))
+      if (open.length <= MAX_KEPT_BYTES) this.#open = open
+    }
     let depth = 0
     let at = start
     for (;;) {
