@@ -205,6 +205,7 @@ export class KafkaSubscription implements AsyncDisposable {
         seek: (offset) => onConsumer(() => consumer.seek({ topic, partition: number, offset: String(offset) })),
         committed: () => this.#position(number),
         handled: (nextOffset) => this.#onHandled(number, nextOffset),
+        beginsAt: (nextOffset) => this.#onHandled(number, nextOffset),
         bury: (undecodable) => this.#options.bury(number, undecodable),
       }
       const partition = new KafkaPartition(number, control, handler, happenings, this.#ends.get(number) ?? Promise.resolve())

@@ -31,6 +31,8 @@ export interface PartitionControl {
   /** The position that was committed last, or handled by this process; undefined: neither. */
   committed(signal: AbortSignal): Promise<number | undefined>
   handled(nextOffset: number): void
+  /** The handler's checkpoint says that everything before it was handled, by whomever. */
+  beginsAt(nextOffset: number): void
   /** Puts aside what no codec could read. */
   bury(undecodable: Undecodable): Promise<void>
 }
@@ -137,6 +139,8 @@ export class KafkaPartition {
       this.#next = start.offset
       this.#anywhere = start.anywhere
       this.#control.seek(start.offset)
+      // Who died between a checkpoint and its commit would leave a lag that lasts until the next record.
+      if (start.given) this.#control.beginsAt(start.offset)
       this.#resume()
       if (!(await this.#consume())) continue
       loaded = false // fenced: what is in memory is not ours to save
@@ -149,10 +153,11 @@ export class KafkaPartition {
     if (loaded) await this.#revoke()
   }
 
-  async #locate(): Promise<{ offset: number; anywhere: boolean }> {
+  /** `given`: by the handler. `anywhere`: by nobody. */
+  async #locate(): Promise<{ offset: number; given: boolean; anywhere: boolean }> {
     const assigned = await this.#handler.assigned?.(this.partition)
     const offset = assigned ?? (await this.#control.committed(this.#retired.signal))
-    return { offset: offset ?? 0, anywhere: offset === undefined }
+    return { offset: offset ?? 0, given: assigned !== undefined, anywhere: offset === undefined }
   }
 
   /** True: fenced. False: retired. */

@@ -271,6 +271,20 @@ run('one broker', () => {
       expect(await countOf(telemetry, 'transport_position_lost')).toBe(1)
     })
 
+    it('what a checkpoint says is committed at once: who died between its checkpoint and its commit leaves no lag behind', async () => {
+      const { transport, topic } = await stage(1)
+      const reader = new Reader()
+      reader.starts.set(0, 2)
+      await transport.publish(topic, [record(0, 'a'), record(0, 'b')])
+      await transport.subscribe(topic, 'checkpointed', reader)
+      await until('the group stands where the checkpoint does', async () => {
+        const groups = (await kafka.admin.listGroups()).groups.filter(({ groupId }) => groupId.includes('checkpointed'))
+        const offsets = await Promise.all(groups.map(({ groupId }) => kafka.admin.fetchOffsets({ groupId, topics: [topic] })))
+        return offsets.some(([answer]) => answer?.partitions[0]?.offset === '2')
+      })
+      expect(reader.all()).toEqual([])
+    })
+
     it('waits for a topic that does not exist yet', async () => {
       const { transport, telemetry } = await stage(1)
       const reader = new Reader()

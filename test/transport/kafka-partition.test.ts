@@ -20,6 +20,7 @@ function stage(
   options: { start?: number | undefined; committed?: number; before?: Promise<void>; bury?: PartitionControl['bury'] } = {},
 ) {
   const log: string[] = []
+  const begun: number[] = []
   const control: PartitionControl = {
     topic: 't',
     group: 'g',
@@ -28,6 +29,7 @@ function stage(
     seek: (offset) => void log.push(`seek ${offset}`),
     committed: async () => options.committed,
     handled: (next) => void log.push(`handled to ${next}`),
+    beginsAt: (next) => void begun.push(next),
     bury: options.bury ?? (async ({ firstOffset, lastOffset }) => void log.push(`bury ${firstOffset} to ${lastOffset}`)),
   }
   const telemetry = new Telemetry(pino({ level: 'silent' }))
@@ -50,7 +52,7 @@ function stage(
   )
   const count = async (name: string) =>
     (await telemetry.registry.getSingleMetric(`tocsin_transport_${name}_total`)!.get()).values.reduce((sum, { value }) => sum + value, 0)
-  return { partition, log, count }
+  return { partition, log, begun, count }
 }
 
 const turns = () => new Promise((resolve) => setTimeout(resolve, 0))
@@ -61,9 +63,10 @@ describe('where it begins', () => {
     { name: 'the committed offset without one', start: undefined, committed: 99, expected: 'seek 99' },
     { name: 'the beginning without either', start: undefined, committed: undefined, expected: 'seek 0' },
   ])('$name', async ({ start, committed, expected }) => {
-    const { log } = stage({}, { start, ...(committed === undefined ? {} : { committed }) })
+    const { log, begun } = stage({}, { start, ...(committed === undefined ? {} : { committed }) })
     await turns()
     expect(log).toEqual(['assigned', expected, 'resume'])
+    expect(begun, 'only a checkpoint says more than the group knows').toEqual(start === undefined ? [] : [start])
   })
 
   it('waits for the owner before, and is over without a call when it is retired meanwhile', async () => {
