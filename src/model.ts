@@ -216,6 +216,29 @@ export interface Progress {
 
 export type Finding = Anomaly | Change | Alert | Flow | Progress
 
+/* ---- Dead letters. */
+
+/** What could not be handled, as it came, with the reason and where it came from. */
+export interface DeadLetter {
+  readonly reason: string
+  readonly error: string
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** The same as `offset` for a single record. */
+  readonly lastOffset: number
+  readonly key: string
+  /** A record can be replayed as it is; of a batch there are only Kafka's bytes, or nothing. */
+  readonly content: 'record' | 'record-batch' | 'left-out'
+  /** The record's own headers. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly value: Uint8Array
+  /** When the origin took it; 0 when that is not known. */
+  readonly originMs: number
+  /** When it was put aside, ms since the epoch. */
+  readonly timestampMs: number
+}
+
 /* ---- Incidents. */
 
 /** PagerDuty's four, worst first. */

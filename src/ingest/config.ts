@@ -272,7 +272,6 @@ const grpcConfig = z.strictObject({
   host: z.string().default('').describe('Address to listen on. Empty: the one of `http.host`.'),
   port: z.int().min(0).max(65535).default(4317).describe('4317 is where OTLP/gRPC exporters look. 0 takes a free one.'),
 })
-export type GrpcConfig = z.infer<typeof grpcConfig>
 
 export const ingestConfig = z.strictObject({
   tickMs: count(5_000, 'How often time is told to every partition.'),

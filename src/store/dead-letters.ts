@@ -2,25 +2,11 @@
  * Dead letters in the store, for installations whose transport keeps nothing: the newest ones, bounded by number and bytes, each with what is
  * known of its origin and whether it was replayed.
  */
+import type { DeadLetter } from '../model.ts'
 import type { Queryable } from './db.ts'
 import { toJson } from './json.ts'
 
-export interface StoredLetter {
-  readonly reason: string
-  readonly error: string
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  readonly lastOffset: number
-  readonly key: string
-  readonly content: 'record' | 'record-batch' | 'left-out'
-  readonly headers: Readonly<Record<string, string>>
-  readonly value: Uint8Array
-  readonly originMs: number
-  readonly timestampMs: number
-}
-
-export interface StoredLetterRow extends StoredLetter {
+export interface StoredLetterRow extends DeadLetter {
   readonly id: string
   readonly valueBytes: number
   readonly replayedMs: number | undefined
@@ -38,7 +24,7 @@ export interface StoredLetterFilter {
 /** A header may hold what no text of PostgreSQL can. */
 const clean = (text: string) => text.replaceAll('\0', '�')
 
-export async function saveDeadLetters(q: Queryable, letters: readonly StoredLetter[]): Promise<void> {
+export async function saveDeadLetters(q: Queryable, letters: readonly DeadLetter[]): Promise<void> {
   for (const one of letters) {
     await q.query(
       `insert into dead_letters
@@ -86,7 +72,7 @@ interface Row {
   readonly first_offset: number
   readonly last_offset: number
   readonly key: string
-  readonly content: StoredLetter['content']
+  readonly content: DeadLetter['content']
   readonly headers: Record<string, string>
   readonly origin_ms: number
   readonly value_bytes: number

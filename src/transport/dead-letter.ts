@@ -7,6 +7,7 @@
  * `x-origin-records` and `x-content: record-batch` besides: its value is Kafka's record batch, header and packed records. What
  * would be too large for the topic has no value (`x-content: left-out`); it stays in the origin until its retention is over.
  */
+import type { DeadLetter } from '../model.ts'
 import type { InRecord, OutRecord, RecordBatch } from './transport.ts'
 
 const longestError = 1000
@@ -61,26 +62,6 @@ export function deadBatch({ topic, partition, firstOffset, lastOffset, records, 
     'x-origin-records': String(records),
   }
   return { partition: 0, value: fits ? bytes : new Uint8Array(0), headers }
-}
-
-export interface DeadLetter {
-  readonly reason: string
-  readonly error: string
-  readonly topic: string
-  readonly partition: number
-  readonly offset: number
-  /** The same as `offset` for a single record. */
-  readonly lastOffset: number
-  readonly key: string
-  /** A record can be replayed as it is; of a batch there are only Kafka's bytes, or nothing. */
-  readonly content: 'record' | 'record-batch' | 'left-out'
-  /** The record's own headers. */
-  readonly headers: Readonly<Record<string, string>>
-  readonly value: Uint8Array
-  /** When the origin took it; 0 when that is not known. */
-  readonly originMs: number
-  /** When it was put aside, ms since the epoch. */
-  readonly timestampMs: number
 }
 
 /** Undefined: not one of ours. */

@@ -10,6 +10,7 @@ import type { Alert, EventBatch } from '../../model.ts'
 import { cleanText } from '../wire/clean-text.ts'
 import type { DecodeContext } from '../decode-context.ts'
 import { parseJson } from '../wire/json-body.ts'
+import { parseTime } from '../wire/rfc3339.ts'
 import { severityOfAlert } from '../logs/severity.ts'
 
 const texts = z.record(z.string(), z.string())
@@ -91,13 +92,6 @@ function timeOf(value: string | null | undefined): number | undefined | 'bad' {
   if (value === undefined || value === null || value === '' || value.startsWith('0001-01-01T00:00:00')) return undefined
   const ms = parseTime(value)
   return ms === undefined ? 'bad' : ms
-}
-
-/** RFC 3339 with any number of decimals, of which milliseconds are kept. */
-export function parseTime(value: string): number | undefined {
-  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,12})?(?:Z|[+-]\d\d:\d\d)$/i.test(value)) return undefined
-  const ms = Date.parse(value.replace(/(\.\d{3})\d+/, '$1'))
-  return Number.isNaN(ms) ? undefined : ms
 }
 
 /** Only what a browser may open safely; else ''. */

@@ -5,7 +5,7 @@
  */
 import { DecodeError } from '../../errors.ts'
 import type { Change, ChangeType } from '../../model.ts'
-import { parseTime } from './alerts.ts'
+import { parseTime } from '../wire/rfc3339.ts'
 import { changeOfCdEvent, isCdEventType, lastSegment } from './cd-events.ts'
 import { changeOf, isPlainChange, readPlainChange } from './changes.ts'
 import type { DecodeContext } from '../decode-context.ts'

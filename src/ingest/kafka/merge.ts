@@ -141,21 +141,19 @@ function joinedTable<B, T>(
 }
 
 function joinedFloats<B>(parts: readonly B[], columnOf: (part: B) => Float64Array): Float64Array {
-  const column = new Float64Array(parts.reduce((rows, part) => rows + columnOf(part).length, 0))
-  let at = 0
-  for (const part of parts) {
-    column.set(columnOf(part), at)
-    at += columnOf(part).length
-  }
-  return column
+  return joinedColumn(parts.map(columnOf), (rows) => new Float64Array(rows))
 }
 
 function joinedBytes<B>(parts: readonly B[], columnOf: (part: B) => Uint8Array): Uint8Array {
-  const column = new Uint8Array(parts.reduce((rows, part) => rows + columnOf(part).length, 0))
+  return joinedColumn(parts.map(columnOf), (rows) => new Uint8Array(rows))
+}
+
+function joinedColumn<C extends Float64Array | Uint8Array>(columns: readonly C[], ofRows: (rows: number) => C): C {
+  const joined = ofRows(columns.reduce((rows, column) => rows + column.length, 0))
   let at = 0
-  for (const part of parts) {
-    column.set(columnOf(part), at)
-    at += columnOf(part).length
+  for (const column of columns) {
+    joined.set(column, at)
+    at += column.length
   }
-  return column
+  return joined
 }

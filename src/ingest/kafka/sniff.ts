@@ -3,10 +3,12 @@
  * apart is not guessed at: it comes back as a DecodeError that says what to do about it. Whether a record is whole is for its decoder
  * to say.
  */
+import { isUtf8 } from 'node:buffer'
 import { DecodeError } from '../../errors.ts'
 import { isAlertmanagerWebhook } from '../events/alertmanager-webhook.ts'
 import { isBareCdEvent } from '../events/cd-events.ts'
 import type { PayloadEncoding, SourceConfig, SourceSignal } from '../config.ts'
+import { parseJson } from '../wire/json-body.ts'
 import { unsnappy } from '../wire/request-body.ts'
 import { afterSpace, jsonOutline } from './sniff-json.ts'
 import { protobufShape } from './sniff-protobuf.ts'
@@ -61,12 +63,7 @@ function byNames(value: Uint8Array, source: SourceConfig): PayloadEncoding | und
 
 /** Events are few and small: they are parsed. */
 function byEvent(value: Uint8Array): PayloadEncoding | undefined {
-  let root: unknown
-  try {
-    root = JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8'))
-  } catch (error) {
-    throw new DecodeError('malformed', 'the record starts like JSON and is none', { cause: error })
-  }
+  const root = parseJson(value)
   if (isAlertmanagerWebhook(root)) return 'alertmanager_webhook'
   const item: unknown = Array.isArray(root) ? root[0] : root
   const has = (name: string) => typeof item === 'object' && item !== null && Object.hasOwn(item, name)
@@ -136,15 +133,6 @@ function foreignFormat(value: Uint8Array): string | undefined {
   return undefined
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
 function isText(value: Uint8Array): boolean {
-  if (value.includes(0)) return false
-  try {
-    utf8.decode(value)
-    return true
-  } catch (error) {
-    if (error instanceof TypeError) return false
-    throw error
-  }
+  return !value.includes(0) && isUtf8(value)
 }

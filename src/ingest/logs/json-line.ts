@@ -4,7 +4,7 @@
  * the field of a line; time comes from the line, else from its carrier.
  */
 import type { LogBatch } from '../../model.ts'
-import { parseTime } from '../events/alerts.ts'
+import { parseTime } from '../wire/rfc3339.ts'
 import { LogColumns } from '../columns.ts'
 import { timeFault } from '../decode-context.ts'
 import type { DecodeContext } from '../decode-context.ts'

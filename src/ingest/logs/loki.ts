@@ -5,7 +5,7 @@
  */
 import { DecodeError } from '../../errors.ts'
 import type { LogBatch } from '../../model.ts'
-import { parseTime } from '../events/alerts.ts'
+import { parseTime } from '../wire/rfc3339.ts'
 import { LogColumns } from '../columns.ts'
 import { timeFault } from '../decode-context.ts'
 import type { DecodeContext } from '../decode-context.ts'
@@ -13,7 +13,7 @@ import { parseJson } from '../wire/json-body.ts'
 import { LineReader, severityOfFields, traceIdOfFields } from './log-line.ts'
 import { lineSource, openStream, streamOf, streamOfText } from './log-stream.ts'
 import type { LogStream, OpenStream, Pairs } from './log-stream.ts'
-import { ProtobufReader } from '../wire/protobuf-reader.ts'
+import { ProtobufReader, readTimestampMs } from '../wire/protobuf-reader.ts'
 import { severityInText } from './severity.ts'
 
 type Fields = Record<string, unknown>
@@ -73,7 +73,7 @@ function readEntry(reader: ProtobufReader, open: OpenStream, columns: LogColumns
       to = from + length
     } else if (tag === 0x0a) {
       const outer = reader.enter()
-      timeMs = readTimestamp(reader)
+      timeMs = readTimestampMs(reader)
       reader.leave(outer)
     } else if (tag === 0x1a) {
       const outer = reader.enter()
@@ -94,17 +94,6 @@ function readEntry(reader: ProtobufReader, open: OpenStream, columns: LogColumns
   }
   lines.readBytes(from, to)
   pushLine(sourceIndex, timeMs, open.stream, metadata ?? NONE, columns)
-}
-
-function readTimestamp(reader: ProtobufReader): number {
-  let seconds = 0
-  let nanoseconds = 0
-  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === 0x08) seconds = reader.int64()
-    else if (tag === 0x10) nanoseconds = reader.int32()
-    else reader.skip(tag)
-  }
-  return seconds * 1000 + nanoseconds / 1e6
 }
 
 function readMetadata(reader: ProtobufReader, metadata: [string, string][], context: DecodeContext): void {

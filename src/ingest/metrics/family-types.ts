@@ -13,7 +13,6 @@ const MAX_NAME_CHARS = 512
 /** The types of MetricMetadata, the same numbers in remote write 1.0 and 2.0. Histograms and summaries are told by their pieces' names. */
 const COUNTER = 1
 const GAUGE = 2
-export const GAUGE_HISTOGRAM = 4
 
 export function typeOfMetadata(type: number): SeriesType {
   return type === COUNTER ? 'counter' : type === GAUGE ? 'gauge' : 'unknown'

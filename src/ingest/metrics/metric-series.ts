@@ -223,6 +223,6 @@ function widen(
   return ''
 }
 
-function byName(a: readonly [string, string], b: readonly [string, string]): number {
+export function byName(a: readonly [string, string], b: readonly [string, string]): number {
   return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
 }

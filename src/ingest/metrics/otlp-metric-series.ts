@@ -7,7 +7,7 @@ import type { Series, SeriesType } from '../../model.ts'
 import { seriesKey } from '../../series-key.ts'
 import { cleanText } from '../wire/clean-text.ts'
 import type { DecodeContext } from '../decode-context.ts'
-import { labelFault } from './metric-series.ts'
+import { byName, labelFault } from './metric-series.ts'
 import { sourceOf } from '../otlp/otlp-protobuf.ts'
 import type { Attributes } from '../otlp/otlp-protobuf.ts'
 import { prometheusLabel, prometheusName } from './prometheus-names.ts'
@@ -116,8 +116,4 @@ function labelsOf(
   const pairs: [string, string][] = []
   for (const [label, value] of labels) pairs.push([cleanText(label, maxLabelNameChars), cleanText(value, maxLabelValueChars)])
   return pairs.sort(byName)
-}
-
-function byName(a: readonly [string, string], b: readonly [string, string]): number {
-  return a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0
 }

@@ -11,7 +11,7 @@ import { readAttributes, readPoint, readTemporality } from './otlp-metric-reader
 import type { PointPlaces } from './otlp-metric-reader.ts'
 import { admitPoint, familyFault, resourceOf, typeOfFamily } from './otlp-metric-series.ts'
 import type { MetricFamily, MetricResource, MetricShape } from './otlp-metric-series.ts'
-import { readAttribute } from '../otlp/otlp-protobuf.ts'
+import { eachScopedItem, readAttribute } from '../otlp/otlp-protobuf.ts'
 import type { Attributes } from '../otlp/otlp-protobuf.ts'
 import { ProtobufReader } from '../wire/protobuf-reader.ts'
 import type { SeriesEntry } from './series-registry.ts'
@@ -91,23 +91,7 @@ class Decoder {
     // A message that comes twice is merged: too rare to be looked up.
     this.#resourceId = resources > 1 ? 0 : this.#context.series.symbols.idOf(reader.view, resourceAt, resourceEnd)
     reader.at = start
-    for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-      if (tag !== 0x12) {
-        reader.skip(tag)
-        continue
-      }
-      const outer = reader.enter()
-      for (let field = reader.next(); field !== 0; field = reader.next()) {
-        if (field !== 0x12) {
-          reader.skip(field)
-          continue
-        }
-        const metricOuter = reader.enter()
-        this.#readMetric()
-        reader.leave(metricOuter)
-      }
-      reader.leave(outer)
-    }
+    eachScopedItem(reader, () => this.#readMetric())
   }
 
   #readMetric(): void {

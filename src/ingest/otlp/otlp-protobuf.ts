@@ -30,22 +30,27 @@ export function eachItem(
     }
     const outer = reader.enter()
     const sourceIndex = begin(readResource(reader, context))
-    for (let group = reader.next(); group !== 0; group = reader.next()) {
-      if (group !== 0x12) {
-        reader.skip(group)
+    eachScopedItem(reader, () => item(sourceIndex))
+    reader.leave(outer)
+  }
+}
+
+/** The part of it inside one resource group, whose resource has been read. */
+export function eachScopedItem(reader: ProtobufReader, item: () => void): void {
+  for (let group = reader.next(); group !== 0; group = reader.next()) {
+    if (group !== 0x12) {
+      reader.skip(group)
+      continue
+    }
+    const outer = reader.enter()
+    for (let field = reader.next(); field !== 0; field = reader.next()) {
+      if (field !== 0x12) {
+        reader.skip(field)
         continue
       }
-      const groupOuter = reader.enter()
-      for (let field = reader.next(); field !== 0; field = reader.next()) {
-        if (field !== 0x12) {
-          reader.skip(field)
-          continue
-        }
-        const itemOuter = reader.enter()
-        item(sourceIndex)
-        reader.leave(itemOuter)
-      }
-      reader.leave(groupOuter)
+      const itemOuter = reader.enter()
+      item()
+      reader.leave(itemOuter)
     }
     reader.leave(outer)
   }

@@ -12,7 +12,7 @@ import { get, integer, isObject, objects, text } from '../otlp/otlp-json.ts'
 import type { JsonObject } from '../otlp/otlp-json.ts'
 import { MAX_ATTRIBUTES, sourceOf } from '../otlp/otlp-protobuf.ts'
 import type { Attributes } from '../otlp/otlp-protobuf.ts'
-import { ProtobufReader } from '../wire/protobuf-reader.ts'
+import { ProtobufReader, readTimestampMs } from '../wire/protobuf-reader.ts'
 import type { SpanIds } from './span-ids.ts'
 import { peerOfTags, spanKindOf, statusOfTags } from './span-tags.ts'
 
@@ -109,18 +109,11 @@ function readReference(reader: ProtobufReader): Reference {
   return reference
 }
 
-/** A Timestamp or a Duration, which look the same, in milliseconds. */
 function readTime(reader: ProtobufReader): number {
   const outer = reader.enter()
-  let seconds = 0
-  let nanoseconds = 0
-  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
-    if (tag === 0x08) seconds = reader.int64()
-    else if (tag === 0x10) nanoseconds = reader.int32()
-    else reader.skip(tag)
-  }
+  const ms = readTimestampMs(reader)
   reader.leave(outer)
-  return seconds * 1000 + nanoseconds / 1e6
+  return ms
 }
 
 function readProcess(reader: ProtobufReader, process: Attributes, maxBytes: number): void {

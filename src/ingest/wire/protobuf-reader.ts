@@ -144,6 +144,18 @@ export class ProtobufReader {
   }
 }
 
+/** A Timestamp or a Duration of google.protobuf, which look the same, in milliseconds; the reader is inside the message. */
+export function readTimestampMs(reader: ProtobufReader): number {
+  let seconds = 0
+  let nanoseconds = 0
+  for (let tag = reader.next(); tag !== 0; tag = reader.next()) {
+    if (tag === 0x08) seconds = reader.int64()
+    else if (tag === 0x10) nanoseconds = reader.int32()
+    else reader.skip(tag)
+  }
+  return seconds * 1000 + nanoseconds / 1e6
+}
+
 export function truncated(): DecodeError {
   return new DecodeError('truncated', 'the protobuf message ends in the middle of a field')
 }
