@@ -4,7 +4,8 @@ import { decodeAdapterSamples } from '../../src/ingest/metrics/adapter-samples.t
 import { decodeMimirRecord, mimirVersionOf } from '../../src/ingest/metrics/mimir-record.ts'
 import { ADAPTER_SAMPLES_PATH, MIMIR_RECORDS_PATH, MIMIR_VERSION_HEADER } from '../../src/ingest/metrics/remote-write-endpoint.ts'
 import { NOW_MS, newContext, openDoors, post, samplesOf } from './doors-fixture.ts'
-import { encode, histogramOf } from './remote-write-oracle.ts'
+import { encode } from './protobuf-oracle.ts'
+import { histogramOf } from './remote-write-oracle.ts'
 
 const T = NOW_MS - 5000
 const samples = [{ value: 7, timestamp: T }]

@@ -1,54 +1,12 @@
 /** OTLP metrics that protobufjs writes are read as it wrote them, and JSON of the same message is the same batch. */
 import * as fc from 'fast-check'
-import protobuf from 'protobufjs'
 import { describe, expect, it } from 'vitest'
 import type { MetricBatch } from '../../src/model.ts'
 import { DecodeError } from '../../src/errors.ts'
 import { decodeOtlpMetricsJson } from '../../src/ingest/metrics/otlp-metrics-json.ts'
 import { decodeOtlpMetrics } from '../../src/ingest/metrics/otlp-metrics.ts'
 import { newContext, samplesOf } from './doors-fixture.ts'
-
-const MetricsData = protobuf
-  .parse(`
-syntax = "proto3";
-message MetricsData { repeated ResourceMetrics resourceMetrics = 1; }
-message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scopeMetrics = 2; string schemaUrl = 3; }
-message Resource { repeated KeyValue attributes = 1; uint32 droppedAttributesCount = 2; }
-message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; string schemaUrl = 3; }
-message Scope { string name = 1; string version = 2; }
-message KeyValue { string key = 1; AnyValue value = 2; }
-message AnyValue { oneof value { string stringValue = 1; bool boolValue = 2; int64 intValue = 3; double doubleValue = 4; } }
-message Metric {
-  string name = 1; string description = 2; string unit = 3; Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9;
-  ExponentialHistogram exponentialHistogram = 10; Summary summary = 11; repeated KeyValue metadata = 12;
-}
-message Gauge { repeated NumberDataPoint dataPoints = 1; }
-message Sum { repeated NumberDataPoint dataPoints = 1; int32 aggregationTemporality = 2; bool isMonotonic = 3; }
-message Histogram { repeated HistogramDataPoint dataPoints = 1; int32 aggregationTemporality = 2; }
-message ExponentialHistogram { repeated ExponentialHistogramDataPoint dataPoints = 1; int32 aggregationTemporality = 2; }
-message Summary { repeated SummaryDataPoint dataPoints = 1; }
-message NumberDataPoint {
-  fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; oneof value { double asDouble = 4; sfixed64 asInt = 6; }
-  repeated Exemplar exemplars = 5; repeated KeyValue attributes = 7; uint32 flags = 8;
-}
-message Exemplar { fixed64 timeUnixNano = 2; double asDouble = 3; bytes spanId = 4; }
-message HistogramDataPoint {
-  fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; fixed64 count = 4; optional double sum = 5; repeated fixed64 bucketCounts = 6;
-  repeated double explicitBounds = 7; repeated Exemplar exemplars = 8; repeated KeyValue attributes = 9; uint32 flags = 10; optional double min = 11;
-}
-message ExponentialHistogramDataPoint {
-  repeated KeyValue attributes = 1; fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; fixed64 count = 4; optional double sum = 5;
-  sint32 scale = 6; fixed64 zeroCount = 7; Buckets positive = 8; Buckets negative = 9; uint32 flags = 10; repeated Exemplar exemplars = 11;
-  double zeroThreshold = 14;
-}
-message Buckets { sint32 offset = 1; repeated uint64 bucketCounts = 2; }
-message SummaryDataPoint {
-  fixed64 startTimeUnixNano = 2; fixed64 timeUnixNano = 3; fixed64 count = 4; double sum = 5; repeated Quantile quantileValues = 6;
-  repeated KeyValue attributes = 7; uint32 flags = 8;
-}
-message Quantile { double quantile = 1; double value = 2; }
-`)
-  .root.lookupType('MetricsData')
+import { encode } from './protobuf-oracle.ts'
 
 const key = fc.constantFrom('service.name', 'service.instance.id', 'http.method', 'http-method', '__proto__', 'le', 'job', 'ünï', '1st')
 const scalar = fc.oneof(
@@ -124,7 +82,7 @@ const message = fc.record({
   ),
 })
 
-const encoded = (value: object) => MetricsData.encode(MetricsData.fromObject(value)).finish()
+const encoded = (value: object) => encode('MetricsData', value)
 const rows = (batch: MetricBatch) => samplesOf(batch).map((row, i) => ({ ...row, ...batch.series[batch.seriesIndex[i]!]! }))
 
 describe('OTLP metrics', () => {

@@ -5,8 +5,8 @@ import { DecodeError } from '../../src/errors.ts'
 import { decodeRemoteWrite2 } from '../../src/ingest/metrics/remote-write-2.ts'
 import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
 import { newContext, samplesOf } from './doors-fixture.ts'
-import { field, varint } from './protobuf-oracle.ts'
-import { encode, histogramOf, requestOf } from './remote-write-oracle.ts'
+import { encode, field, varint } from './protobuf-oracle.ts'
+import { histogramOf, requestOf } from './remote-write-oracle.ts'
 
 const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }).map((one) => one.replaceAll('\0', '0'))
 const label = fc.oneof(fc.constantFrom('job', 'instance', '__proto__', 'constructor', 'a.b', 'le'), text)
@@ -76,8 +76,8 @@ describe('remote write 2.0', () => {
           return shuffled([
             random.next().value! % 2 === 0 ? Buffer.concat(blocks) : single,
             samples,
-            field(4, encode('Exemplar', { value: 1 })),
-            field(5, encode('Metadata', one.metadata)),
+            field(4, encode('Exemplar2', { value: 1 })),
+            field(5, encode('Metadata2', one.metadata)),
             field(99, Buffer.from('unknown')),
           ])
         })

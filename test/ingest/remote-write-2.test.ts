@@ -8,7 +8,8 @@ import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
 import { SeriesRegistry } from '../../src/ingest/metrics/series-registry.ts'
 import { NOW_MS, newContext, openDoors, post, samplesOf } from './doors-fixture.ts'
 import { STALE, remoteWrite2At } from './remote-write-cases.ts'
-import { VERSION_1, VERSION_2, encode, post1, post2, requestOf, snappy } from './remote-write-oracle.ts'
+import { encode } from './protobuf-oracle.ts'
+import { VERSION_1, VERSION_2, post1, post2, requestOf, snappy } from './remote-write-oracle.ts'
 
 const { T, one, good, named, histogram, cases } = remoteWrite2At(NOW_MS)
 const written = (headers: Readonly<Record<string, string>>) =>

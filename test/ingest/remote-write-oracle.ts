@@ -1,42 +1,7 @@
-/**
- * Remote write as protobufjs knows it: https://github.com/prometheus/prometheus/tree/main/prompb. Both dates of 2.0: `createdTimestamp` of
- * rc.3, `startTimestamp` of rc.4.
- */
-import protobuf from 'protobufjs'
+/** Remote write as its senders make it: requests, their labels as references, histograms of observations. */
 import { compressSync } from 'snappy'
 import { post } from './doors-fixture.ts'
-
-const { root } = protobuf.parse(`
-syntax = "proto3";
-message WriteRequest { repeated TimeSeries1 timeseries = 1; repeated Metadata1 metadata = 3; }
-message TimeSeries1 { repeated Label labels = 1; repeated Sample samples = 2; repeated Exemplar1 exemplars = 3; repeated Histogram histograms = 4; }
-message Label { string name = 1; string value = 2; }
-message Exemplar1 { repeated Label labels = 1; double value = 2; int64 timestamp = 3; }
-message Metadata1 { int32 type = 1; string metricFamilyName = 2; string help = 4; string unit = 5; }
-
-message Request { repeated string symbols = 4; repeated TimeSeries timeseries = 5; }
-message TimeSeries {
-  repeated uint32 labelsRefs = 1; repeated Sample samples = 2; repeated Histogram histograms = 3; repeated Exemplar exemplars = 4;
-  Metadata metadata = 5; int64 createdTimestamp = 6;
-}
-message Exemplar { repeated uint32 labelsRefs = 1; double value = 2; int64 timestamp = 3; }
-message Sample { double value = 1; int64 timestamp = 2; int64 startTimestamp = 3; }
-message Metadata { int32 type = 1; uint32 helpRef = 3; uint32 unitRef = 4; }
-message Histogram {
-  oneof count { uint64 countInt = 1; double countFloat = 2; }
-  double sum = 3; sint32 schema = 4; double zeroThreshold = 5;
-  oneof zeroCount { uint64 zeroCountInt = 6; double zeroCountFloat = 7; }
-  repeated Span negativeSpans = 8; repeated sint64 negativeDeltas = 9; repeated double negativeCounts = 10;
-  repeated Span positiveSpans = 11; repeated sint64 positiveDeltas = 12; repeated double positiveCounts = 13;
-  int32 resetHint = 14; int64 timestamp = 15; repeated double customValues = 16; int64 startTimestamp = 17;
-}
-message Span { sint32 offset = 1; uint32 length = 2; }
-`)
-
-export function encode(type: string, value: object): Uint8Array {
-  const message = root.lookupType(type)
-  return message.encode(message.fromObject(value)).finish()
-}
+import { encode } from './protobuf-oracle.ts'
 
 export interface SeriesObject {
   readonly labels: readonly (readonly [string, string])[]

@@ -5,7 +5,8 @@ import { decodeRemoteWrite2 } from '../../src/ingest/metrics/remote-write-2.ts'
 import { decodeRemoteWrite } from '../../src/ingest/metrics/remote-write.ts'
 import { SeriesRegistry } from '../../src/ingest/metrics/series-registry.ts'
 import { NOW_MS, newContext } from './doors-fixture.ts'
-import { encode, requestOf } from './remote-write-oracle.ts'
+import { encode } from './protobuf-oracle.ts'
+import { requestOf } from './remote-write-oracle.ts'
 
 type Pairs = [string, string][]
 const sampleOf = (value: number) => ({ samples: [{ value, timestamp: NOW_MS - 1000 }] })

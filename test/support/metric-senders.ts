@@ -2,8 +2,8 @@
  * The metrics of the story as each sender would write them: Prometheus with classic or native histograms by remote write 1.0 or 2.0, and
  * OpenTelemetry's SDK with any histogram and temporality, in protobuf and JSON. A sender keeps what its pods have counted.
  */
-import protobuf from 'protobufjs'
 import type { DoorRequest } from '../../src/ingest/door.ts'
+import { encode } from '../ingest/protobuf-oracle.ts'
 import { post1, post2, requestOf, type SeriesObject } from '../ingest/remote-write-oracle.ts'
 import { STEP_MS, type Pod, type Served, type Step } from './door-story.ts'
 
@@ -261,30 +261,6 @@ function nativeOf({ counts, scale }: Exponential, count: number, isFloat: boolea
 
 /* ---- OpenTelemetry. */
 
-const { root } = protobuf.parse(`
-syntax = "proto3";
-message ExportMetricsServiceRequest { repeated ResourceMetrics resource_metrics = 1; }
-message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_metrics = 2; }
-message Resource { repeated KeyValue attributes = 1; }
-message KeyValue { string key = 1; AnyValue value = 2; }
-message AnyValue { oneof value { string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4; } }
-message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; }
-message Scope { string name = 1; string version = 2; }
-message Metric { string name = 1; string description = 2; string unit = 3; oneof data { Gauge gauge = 5; Sum sum = 7; Histogram histogram = 9; ExponentialHistogram exponential_histogram = 10; } }
-message Gauge { repeated NumberDataPoint data_points = 1; }
-message Sum { repeated NumberDataPoint data_points = 1; int32 aggregation_temporality = 2; bool is_monotonic = 3; }
-message Histogram { repeated HistogramDataPoint data_points = 1; int32 aggregation_temporality = 2; }
-message ExponentialHistogram { repeated ExponentialHistogramDataPoint data_points = 1; int32 aggregation_temporality = 2; }
-message NumberDataPoint { repeated KeyValue attributes = 7; fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; oneof value { double as_double = 4; sfixed64 as_int = 6; } }
-message HistogramDataPoint { repeated KeyValue attributes = 9; fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; optional double sum = 5; repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7; }
-message ExponentialHistogramDataPoint {
-  repeated KeyValue attributes = 1; fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; optional double sum = 5;
-  sint32 scale = 6; fixed64 zero_count = 7; Buckets positive = 8; Buckets negative = 9; double zero_threshold = 14;
-}
-message Buckets { sint32 offset = 1; repeated uint64 bucket_counts = 2; }
-`)
-const ExportRequest = root.lookupType('ExportMetricsServiceRequest')
-
 const DELTA = 1
 const CUMULATIVE = 2
 
@@ -324,9 +300,7 @@ export function openTelemetry(
       return { resource: { attributes }, scopeMetrics: [{ scope: { name: 'http' }, metrics }] }
     })
     const isJson = form === 'json'
-    const body = isJson
-      ? Buffer.from(JSON.stringify({ resourceMetrics }))
-      : ExportRequest.encode(ExportRequest.fromObject({ resourceMetrics })).finish()
+    const body = isJson ? Buffer.from(JSON.stringify({ resourceMetrics })) : encode('MetricsData', { resourceMetrics })
     return [{ path: '/v1/metrics', headers: { 'content-type': isJson ? 'application/json' : 'application/x-protobuf' }, body }]
   }
 }

@@ -1,5 +1,4 @@
 /** The spans of the story as OpenTelemetry, Zipkin and Jaeger write them. A span says the same in each form. */
-import protobuf from 'protobufjs'
 import type { Sent } from './metric-senders.ts'
 import { nanos } from './metric-senders.ts'
 import { encode } from '../ingest/protobuf-oracle.ts'
@@ -57,20 +56,6 @@ export const zipkinSpans: SpanSender = ({ spans }) => {
   return { requests: [{ path: '/api/v2/spans', headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(rows)) }] }
 }
 
-/** https://github.com/jaegertracing/jaeger-idl/blob/main/proto/api_v2/model.proto */
-const { root } = protobuf.parse(`
-syntax = "proto3";
-message KeyValue { string key = 1; int32 v_type = 2; string v_str = 3; bool v_bool = 4; }
-message Timestamp { int64 seconds = 1; int32 nanos = 2; }
-message SpanRef { bytes trace_id = 1; bytes span_id = 2; int32 ref_type = 3; }
-message Process { string service_name = 1; repeated KeyValue tags = 2; }
-message Span {
-  bytes trace_id = 1; bytes span_id = 2; string operation_name = 3; repeated SpanRef references = 4; Timestamp start_time = 6; Timestamp duration = 7;
-  repeated KeyValue tags = 8; Process process = 10;
-}
-`)
-const JaegerSpan = root.lookupType('Span')
-
 /** One record each, as the Collector and Jaeger's agent write them. */
 export const jaegerRecords: SpanSender = ({ spans }) => ({
   records: spans.map((span) => {
@@ -86,7 +71,7 @@ export const jaegerRecords: SpanSender = ({ spans }) => ({
       tags: [text('span.kind', span.kind), ...(span.failed ? [{ key: 'error', vType: 1, vBool: true }] : [])],
       process: { serviceName: span.service, tags: [text('hostname', span.pod)] },
     }
-    return { topic: JAEGER_TOPIC, value: JaegerSpan.encode(JaegerSpan.fromObject(fields)).finish() }
+    return { topic: JAEGER_TOPIC, value: encode('JaegerSpan', fields) }
   }),
 })
 
