@@ -30,9 +30,26 @@ export interface DetectorContext {
   readonly models?: ReadonlyMap<string, Autoencoder>
   /** Told every vector the service detector scores, to train on; the array is the detector's and is overwritten afterwards. */
   readonly vectors?: VectorSink
+  /** Told what was thought of every observation, anomalous or not: how detection is measured against labels. */
+  readonly scores?: ScoreSink
 }
 
 export type VectorSink = (service: string, timeMs: number, vector: Float32Array) => void
+
+/** What is thought of one observation. Larger is stranger, and the same size means the same for every subject; 0 before anything is known. */
+export interface Scores {
+  /** How unlike its past it is. */
+  point: number
+  /** The same, only where it begins: an excursion that goes on is not counted again. */
+  onset: number
+  /** Whether anything like it has been seen for weeks, once per incident. */
+  incident: number
+  /** What decides: 1 is the threshold, NaN: not judged. */
+  decision: number
+}
+
+/** `subject` is the key of a series or the name of a service. The scores are the detector's and are overwritten afterwards. */
+export type ScoreSink = (detector: string, subject: string, timeMs: number, scores: Readonly<Scores>) => void
 
 /** One file exports one of these; one line in the registry makes it known. */
 export interface DetectorKind<Config> {

@@ -8,7 +8,7 @@ import type { Batch } from '../model.ts'
 import { partitionFor } from '../transport/transport.ts'
 import type { Autoencoder } from './autoencoder.ts'
 import type { DetectConfig } from './config.ts'
-import type { Detector, DetectorContext, Emit, VectorSink } from './detector.ts'
+import type { Detector, DetectorContext, Emit, ScoreSink, VectorSink } from './detector.ts'
 import { detectorKinds, type DetectorName } from './registry.ts'
 import { ResidualBoard } from './residuals.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
@@ -20,6 +20,7 @@ export interface PartitionOptions {
   readonly partitions?: number | undefined
   readonly models?: ReadonlyMap<string, Autoencoder>
   readonly vectors?: VectorSink
+  readonly scores?: ScoreSink
 }
 
 /** A detector that could not do what it was asked; the others went on. */
@@ -38,7 +39,7 @@ export class PartitionDetectors {
   readonly #detectors = new Map<DetectorName, Detector>()
   readonly #board = new ResidualBoard()
 
-  constructor({ partition, config, partitions, models, vectors }: PartitionOptions) {
+  constructor({ partition, config, partitions, models, vectors, scores }: PartitionOptions) {
     this.#partition = partition
     const belongs = partitions === undefined ? undefined : (service: string) => partitionFor(service, partitions) === partition
     const context: DetectorContext = {
@@ -47,6 +48,7 @@ export class PartitionDetectors {
       ...(belongs && { belongs }),
       ...(models && { models }),
       ...(vectors && { vectors }),
+      ...(scores && { scores }),
     }
     const kinds = new Map(detectorKinds())
     this.#create = (name) => kinds.get(name)!.create(config.detectors[name], context)
