@@ -8,6 +8,7 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { parse as parseYaml } from 'yaml'
 import { ROLES, type Role } from './app.ts'
 import { loadConfig, type Config, type Overrides } from './config.ts'
+import type { TensorflowBackend } from './detect/tensorflow.ts'
 import { ConfigError, messageOf } from './errors.ts'
 
 const USAGE = `Tocsin: one fault, one page, with the probable cause.
@@ -17,6 +18,7 @@ const USAGE = `Tocsin: one fault, one page, with the probable cause.
   tocsin replay   FOLDER: play a recording through the pipeline, as fast as it can   [--json]
   tocsin record   FOLDER: keep what arrives at the doors, to be replayed
   tocsin train    train the service model   [--recording FOLDER | --vectors FILE] [--out models/NAME] [--seed N]
+                  [--hidden 8,3] [--epochs 40] [--backend native|wasm|cpu]
   tocsin explain-name   which rule names a service: --metric 'up{job="x"}' | --log '{app="x"}' | --alert '{…}' |
                   --resource service.name=x,k8s.pod.name=y   [--json]
   tocsin dead-letters   what could not be read: list | show ID… | replay ID… | replay --all
@@ -89,6 +91,27 @@ function seedOf(text = '7'): number {
   return Number(text)
 }
 
+function hiddenOf(text: string): number[] {
+  const sizes = text.split(',').map(Number)
+  if (!/^\d+(,\d+)*$/.test(text) || sizes.length > 6 || sizes.some((units) => units < 1 || units > 2048))
+    throw new UsageError(
+      `--hidden takes the units of the hidden layers up to the narrowest, 1 to 2048 each, as in 64,32,8, not ${JSON.stringify(text)}`,
+    )
+  return sizes
+}
+
+function epochsOf(text: string): number {
+  if (!/^\d{1,4}$/.test(text) || Number(text) < 1)
+    throw new UsageError(`--epochs takes a number from 1 to 9999, not ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
+function backendOf(text: string): TensorflowBackend {
+  if (text !== 'native' && text !== 'wasm' && text !== 'cpu')
+    throw new UsageError(`--backend takes native, wasm or cpu, not ${JSON.stringify(text)}`)
+  return text
+}
+
 function limitOf(text: string | undefined, fallback: number): number {
   if (text === undefined) return fallback
   if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000)
@@ -155,18 +178,24 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
       vectors: { type: 'string' },
       out: { type: 'string' },
       seed: { type: 'string' },
+      hidden: { type: 'string' },
+      epochs: { type: 'string' },
+      backend: { type: 'string' },
     })
     none(positionals)
     const { train, REPLAY_DEFAULTS } = await import('./replays.ts')
-    const { recording, vectors, seed, out } = values
+    const { recording, vectors, seed, out, hidden, epochs, backend } = values
     if (recording !== undefined && vectors !== undefined) throw new UsageError('--recording and --vectors: give only one of them')
-    if (out === undefined && (recording ?? vectors ?? seed) !== undefined)
+    if (out === undefined && (recording ?? vectors ?? seed ?? hidden ?? epochs) !== undefined)
       throw new UsageError('say where to write the model with --out models/NAME: models/service is the one that comes with Tocsin')
     await train(configOf(values, { ...REPLAY_DEFAULTS, logLevel: 'info' }), {
       recording,
       vectors,
       out: out ?? 'models/service',
       seed: seedOf(seed),
+      ...(hidden !== undefined && { hidden: hiddenOf(hidden) }),
+      ...(epochs !== undefined && { epochs: epochsOf(epochs) }),
+      ...(backend !== undefined && { backend: backendOf(backend) }),
     })
   },
   async 'explain-name'(args) {

@@ -10,6 +10,8 @@ import type { Config, Overrides } from './config.ts'
 import { readManifest } from './ingest/recording/recording.ts'
 import { replay, type ReplayProgress } from './ingest/recording/replay.ts'
 import type { VectorSink } from './detect/detector.ts'
+import type { TensorflowBackend } from './detect/tensorflow.ts'
+import type { TrainingStep } from './detect/train.ts'
 import { runTraining, type VectorSource } from './detect/training-run.ts'
 import { VectorCollector } from './detect/vectors.ts'
 import { listIncidents } from './store/incidents.ts'
@@ -129,7 +131,7 @@ export async function demo(
 /** `tocsin train`: on vectors from a file, from a recording, or made up where there is neither. */
 export async function train(config: Config, options: TrainOptions): Promise<void> {
   const telemetry = telemetryFor(config)
-  const { out, seed, recording, vectors } = options
+  const { out, seed, recording, vectors, hidden, epochs, backend } = options
   let source: VectorSource = { kind: 'synthetic', rows: 40_000 }
   if (vectors !== undefined) source = { kind: 'file', file: vectors }
   else if (recording !== undefined) {
@@ -145,8 +147,29 @@ export async function train(config: Config, options: TrainOptions): Promise<void
     source = { kind: 'collected', vectors: collector, origin: recording }
   }
   const from = recording !== undefined ? ` --recording ${recording}` : vectors !== undefined ? ` --vectors ${vectors}` : ''
-  await runTraining({ source, out, seed, command: `tocsin train${from} --out ${out} --seed ${seed}`, log: telemetry.log })
+  const settings = `${hidden === undefined ? '' : ` --hidden ${hidden.join(',')}`}${epochs === undefined ? '' : ` --epochs ${epochs}`}`
+  const bar = trainingBar(process.stderr)
+  await runTraining({
+    source,
+    out,
+    seed,
+    command: `tocsin train${from} --out ${out} --seed ${seed}${settings}`,
+    log: telemetry.log,
+    onProgress: bar,
+    ...(hidden && { hidden }),
+    ...(epochs !== undefined && { epochs }),
+    ...(backend && { backends: [backend] }),
+  })
   process.exit(0)
+}
+
+/** A line per ten epochs; on a terminal one that is drawn over itself. */
+function trainingBar(stream: NodeJS.WriteStream): (step: TrainingStep, epochs: number) => void {
+  return ({ fit, epoch, loss, validationLoss, bestEpoch }, epochs) => {
+    if (!stream.isTTY && epoch % 10 !== 0) return
+    const text = `fit ${fit} of 2, epoch ${epoch} of at most ${epochs}: loss ${loss.toFixed(4)}, validation ${validationLoss.toFixed(4)} (best in epoch ${bestEpoch})`
+    stream.write(stream.isTTY ? `\r\u001b[2K${text}${epoch === epochs ? '\n' : ''}` : `${text}\n`)
+  }
 }
 
 export interface TrainOptions {
@@ -155,6 +178,12 @@ export interface TrainOptions {
   /** Folder of the model. */
   readonly out: string
   readonly seed: number
+  /** Units of the hidden layers up to the narrowest. */
+  readonly hidden?: readonly number[]
+  /** At most so many in each of the two fits. */
+  readonly epochs?: number
+  /** The only one that will do; left out: the fastest that can be had. */
+  readonly backend?: TensorflowBackend
 }
 
 export async function replayCommand(config: Config, options: { readonly json: boolean; readonly recording: string }): Promise<void> {

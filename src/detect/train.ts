@@ -41,6 +41,8 @@ export interface TrainingStep {
   readonly epoch: number
   readonly loss: number
   readonly validationLoss: number
+  /** Of this fit, so far: its weights are the ones that are kept. */
+  readonly bestEpoch: number
 }
 
 export interface TrainedModel {
@@ -51,6 +53,8 @@ export interface TrainedModel {
 }
 
 const MIN_ROWS = 200
+export const DEFAULT_EPOCHS = 40
+export const DEFAULT_HIDDEN: readonly number[] = [8, 3]
 /** Neighbours in time are alike: split between training and validation in blocks, not row by row. */
 const BLOCK_ROWS = 32
 const UNKNOWN_ERROR = { median: 0, q99: 0, threshold: 0 }
@@ -101,12 +105,22 @@ async function fitOnce(
   fit: 1 | 2,
   history: TrainingStep[],
 ): Promise<Fitted> {
-  const { rows, tensorflow, seed, epochs = 40, batchRows = 128, learningRate = 2e-3, denoise = 0.1, patience = 10, onProgress } = options
+  const {
+    rows,
+    tensorflow,
+    seed,
+    epochs = DEFAULT_EPOCHS,
+    batchRows = 128,
+    learningRate = 2e-3,
+    denoise = 0.1,
+    patience = 10,
+    onProgress,
+  } = options
   const { core } = tensorflow
   const width = columns.length
   const scaling = scalingOf(rows, columns, chosen)
   const all = standardised(rows, columns, scaling)
-  const shapes = shapesOf(width, options.hidden ?? [8, 3])
+  const shapes = shapesOf(width, options.hidden ?? DEFAULT_HIDDEN)
   const net = buildNet(tensorflow, shapes, seed)
   const optimizer = core.train.adam(learningRate)
   const variables = net.trainableWeights.map((weight) => weight.read() as Variable)
@@ -131,13 +145,13 @@ async function fitOnce(
       }
       const layers = await layersOf(net, shapes)
       const validationLoss = mean(rowLosses(layers, options, all, validation))
-      const told = { fit, epoch, loss, validationLoss }
-      history.push(told)
-      onProgress?.(told)
       if (best === undefined || validationLoss < best.validationLoss) {
         best = { ...scaling, layers, loss, validationLoss }
         bestEpoch = epoch
       }
+      const told = { fit, epoch, loss, validationLoss, bestEpoch }
+      history.push(told)
+      onProgress?.(told)
     }
   } finally {
     net.dispose()

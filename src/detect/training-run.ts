@@ -2,13 +2,15 @@
  * `tocsin train`: takes vectors from where they are, trains, and writes a model folder with a card that says what was done.
  * The same vectors and seed give the same files, byte for byte, on the same backend; the card carries no date for that reason.
  */
-import { basename, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import type { Logger } from 'pino'
+import { lossCurve } from './loss-curve.ts'
 import { writeModel } from './model-files.ts'
 import { FEATURES } from './residuals.ts'
 import { syntheticResiduals } from './synthetic-residuals.ts'
-import { loadTensorflow, type TensorflowOptions } from './tensorflow.ts'
-import { trainAutoencoder, type TrainedModel } from './train.ts'
+import { fastestFirst, loadTensorflow, type TensorflowOptions } from './tensorflow.ts'
+import { DEFAULT_EPOCHS, DEFAULT_HIDDEN, trainAutoencoder, type TrainedModel, type TrainingStep } from './train.ts'
 import { readVectors, type VectorCollector } from './vectors.ts'
 
 export type VectorSource =
@@ -23,16 +25,23 @@ export interface TrainingRun extends TensorflowOptions {
   readonly out: string
   readonly seed: number
   readonly epochs?: number
+  /** Units of the hidden layers up to the narrowest. */
+  readonly hidden?: readonly number[]
+  /** Told after every epoch of both fits, with how many there are at most in one. */
+  readonly onProgress?: (step: TrainingStep, epochs: number) => void
   /** What to type to do it again; goes into the card. */
   readonly command: string
   readonly log: Pick<Logger, 'info'>
 }
 
+/** Beside the card, which shows it. */
+const LOSS_CURVE = 'loss.svg'
+
 /** Throws a PermanentError when there is too little to train on, or a file is damaged. */
 export async function runTraining(options: TrainingRun): Promise<TrainedModel> {
-  const { source, seed, log } = options
+  const { source, seed, log, hidden = DEFAULT_HIDDEN, epochs = DEFAULT_EPOCHS } = options
   const rows = await vectorsOf(source, seed)
-  const tensorflow = await loadTensorflow(log, options)
+  const tensorflow = await loadTensorflow(log, { backends: fastestFirst(hidden), ...options })
   const trained = await trainAutoencoder({
     name: basename(resolve(options.out)),
     rows,
@@ -40,20 +49,16 @@ export async function runTraining(options: TrainingRun): Promise<TrainedModel> {
     seed,
     tensorflow,
     data: describe(source, seed),
-    ...(options.epochs !== undefined && { epochs: options.epochs }),
-    onProgress: (step) => {
-      if (step.epoch % 10 !== 0) return
-      log.info(
-        { event: 'training', ...step },
-        `fit ${step.fit}, epoch ${step.epoch}: loss ${step.loss.toFixed(4)}, validation ${step.validationLoss.toFixed(4)}`,
-      )
-    },
+    epochs,
+    hidden,
+    onProgress: (step) => options.onProgress?.(step, epochs),
   })
   writeModel(
     options.out,
     trained.model,
     modelCard(trained, { command: options.command, backend: tensorflow.backend, made: source.kind === 'synthetic' }),
   )
+  writeFileSync(join(options.out, LOSS_CURVE), lossCurve(trained.history))
   const { error } = trained.model
   log.info(
     { event: 'model_written', folder: options.out, ...trained.rows, ...error },
@@ -101,6 +106,8 @@ not send. What your services do differently is in no vector: train on a quiet we
 ## Net
 Dense ${shape}, tanh, last layer linear; ${weights} weights. Input and output: sgn(z)·ln(1+|z|) of z = (residual − mean) / deviation; mean and deviation are in
 \`model.json\`. Loss: mean squared error over the observed features; Adam, one cycle; a tenth of the inputs hidden. Seed ${model.training.seed}, backend ${backend}.
+
+![Loss by epoch](${LOSS_CURVE})
 
 | fit | epoch | loss | validation |
 |---|---|---|---|

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { loadTensorflow, type TensorflowBackend } from '../../src/detect/tensorflow.ts'
+import { fastestFirst, loadTensorflow, type TensorflowBackend } from '../../src/detect/tensorflow.ts'
 
 function rememberingLog(): { lines: string[]; info: (fields: unknown, text?: string) => void } {
   const lines: string[] = []
@@ -42,6 +42,13 @@ describe('loading TensorFlow.js', () => {
       core.disposeVariables()
       product.dispose()
     }
+  })
+
+  test('the native library goes first where layers are wide enough to keep it busy', () => {
+    expect(fastestFirst([8, 3])[0]).toBe('wasm')
+    expect(fastestFirst([64, 32, 8])[0]).toBe('wasm')
+    expect(fastestFirst([512, 256, 64])[0]).toBe('native')
+    expect(fastestFirst([8]).toSorted()).toEqual(fastestFirst([512]).toSorted())
   })
 
   test('nothing to run on is an error that says so', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Autoencoder } from '../../src/detect/autoencoder.ts'
 import { readModel } from '../../src/detect/model-files.ts'
+import { lossCurve } from '../../src/detect/loss-curve.ts'
 import { heavyTailed, normal, seededRandom, shuffle } from '../../src/detect/random.ts'
 import { FEATURES, type Feature } from '../../src/detect/residuals.ts'
 import { syntheticResiduals } from '../../src/detect/synthetic-residuals.ts'
@@ -35,6 +36,34 @@ describe('training', () => {
       expect(steps.at(-1)!.validationLoss).toBeLessThan(steps[0]!.validationLoss * 0.75)
     }
     expect(told).toEqual(once.history)
+  })
+
+  test('the epoch whose weights are kept is the one with the best validation loss so far', () => {
+    for (const fit of [1, 2]) {
+      const steps = once.history.filter((step) => step.fit === fit)
+      for (const [at, { bestEpoch }] of steps.entries()) {
+        const soFar = steps.slice(0, at + 1)
+        const least = Math.min(...soFar.map(({ validationLoss }) => validationLoss))
+        expect(soFar[bestEpoch - 1]!.validationLoss).toBe(least)
+      }
+    }
+  })
+
+  test('the picture of the losses has a line of each kind per fit, inside its frame', () => {
+    const picture = lossCurve(once.history)
+    const lines = [...picture.matchAll(/<polyline points="([^"]+)"/g)].map(([, points]) =>
+      points!.split(' ').map((point) => point.split(',')),
+    )
+    expect(lines).toHaveLength(4)
+    for (const line of lines) {
+      const ys = line.map(([, y]) => Number(y))
+      expect(ys.length).toBeGreaterThan(1)
+      expect(Math.min(...ys)).toBeGreaterThan(0)
+      expect(Math.max(...ys)).toBeLessThan(260)
+      // Losses fall, and down is where y grows.
+      expect(ys.at(-1)).toBeGreaterThan(ys[0]!)
+    }
+    expect(picture).toContain(`best in epoch ${once.history.at(-1)!.bestEpoch}`)
   })
 
   test('is repeatable to the last bit, and another seed is another net', async () => {
