@@ -9,7 +9,7 @@ import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
 import { randomOf, START_MS } from './wire.ts'
 
 const READ = 'read the record'
-const DETECT = 'detect'
+export const DETECT = 'detect'
 /** Making a record takes longer than reading it. */
 const READS = 20
 const SERVICES = 10
@@ -21,6 +21,12 @@ function lineOf(service: number, random: () => number): string {
   const [a, b] = [WORDS[(service + kind) % WORDS.length]!, WORDS[(service * 7 + kind * 3) % WORDS.length]!]
   const [id, ms] = [Math.floor(random() * 1e9), (random() * 1000).toFixed(3)]
   return `${a} handler ${kind % 3 === 0 ? 'finished' : 'accepted'} the ${b} ${id.toString(16)} of customer ${id % 9973} in ${ms} ms step-${WORDS[kind % WORDS.length]!}`
+}
+
+/** So many lines of all services, for those who read files. */
+export function linesOf(lines: number): string[] {
+  const random = randomOf(1)
+  return Array.from({ length: lines }, (_, row) => lineOf(row % SERVICES, random))
 }
 
 /** What arrives in second number `second`. */

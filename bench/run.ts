@@ -16,6 +16,7 @@ import { rounded, type Results, type Scale, type Spread, type Suite } from './su
 const SUITES: Readonly<Record<string, () => Promise<{ readonly suite: Suite }>>> = {
   ingest: () => import('./ingest.ts'),
   codec: () => import('./codec.ts'),
+  speed: () => import('./speed.ts'),
   series: () => import('./series.ts'),
   logs: () => import('./logs.ts'),
   spans: () => import('./spans.ts'),

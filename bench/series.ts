@@ -51,14 +51,22 @@ function measureMemory(scale: Scale): Measured {
   })
 }
 
-async function measureDetector(count: number, scale: Scale): Promise<Measured> {
+export interface SeriesMix {
+  /** Nothing but gauges; else as one copy of a service after the other has them. */
+  readonly gauges: boolean
+  /** Scrapes before anything is measured. */
+  readonly warmScrapes: number
+}
+
+export async function measureSeries(count: number, scale: Scale, { gauges, warmScrapes }: SeriesMix): Promise<Measured> {
+  const kindOf = (id: number) => (gauges ? Math.floor(id / 4) * 20 + 16 + (id % 4) : id)
   const series = Array.from({ length: count }, (_, id): Series => {
-    const { name, labels } = seriesOf(id)
+    const { name, labels } = seriesOf(kindOf(id))
     return { key: seriesKey(name, labels), name, type: 'unknown', labels, service: labels.at(-1)![1], instance: labels[0]![1] }
   })
   const values = new Float64Array(count)
   const random = randomOf(count)
-  const beforeBytes = liveBytes()
+  const before = liveBytes()
   const detector = seriesDetector.create(seriesConfig.parse({ maxSeries: count, maxSeriesPerService: count }), {
     partition: 0,
     residuals: new ResidualBoard(),
@@ -67,33 +75,44 @@ async function measureDetector(count: number, scale: Scale): Promise<Measured> {
   const scrape = (watch: Stopwatch) => {
     const nowMs = START_MS + scrapes++ * SCRAPE_MS
     for (let from = 0; from < count; from += BATCH_ROWS) {
-      const batch = batchOf(series.slice(from, from + BATCH_ROWS), from, values, nowMs, random)
+      const batch = batchOf(series.slice(from, from + BATCH_ROWS), from, values, nowMs, random, (id) => isGauge(kindOf(id)))
       watch.time(() => detector.detect(batch, () => {}))
     }
     watch.time(() => detector.detect({ kind: 'tick', nowMs: nowMs + 500 }, () => {}))
   }
-  for (let i = 0; i < WARM_SCRAPES; i++) scrape(new Stopwatch())
+  for (let i = 0; i < warmScrapes; i++) scrape(new Stopwatch())
   const watch = new Stopwatch()
   let samples = 0
   for (let i = 0; i < LEAST_SCRAPES || watch.cpuMs < scale.runMs; i++) {
     scrape(watch)
     samples += count
   }
-  const heapBytes = liveBytes() - beforeBytes
+  const after = liveBytes()
   return {
     units: samples,
     cpuMs: watch.cpuMs,
     wallMs: watch.wallMs,
-    also: { heapBytesPerSeries: heapBytes / count, snapshotBytesPerSeries: detector.snapshot().length / count },
+    also: {
+      columnBytesPerSeries: (after.columns - before.columns) / count,
+      heapBytesPerSeries: (after.heap - before.heap) / count,
+      snapshotBytesPerSeries: detector.snapshot().length / count,
+    },
   }
 }
 
 /** As a decoded record brings them: keys are fresh strings whose hash nobody knows yet. */
-function batchOf(series: readonly Series[], from: number, values: Float64Array, nowMs: number, random: () => number): MetricBatch {
+function batchOf(
+  series: readonly Series[],
+  from: number,
+  values: Float64Array,
+  nowMs: number,
+  random: () => number,
+  gauge: (id: number) => boolean,
+): MetricBatch {
   const rows = series.length
   for (let row = 0; row < rows; row++) {
     const id = from + row
-    values[id] = isGauge(id) ? 100 + 10 * random() : values[id]! + 50 + 10 * random()
+    values[id] = gauge(id) ? 100 + 10 * random() : values[id]! + 50 + 10 * random()
   }
   return {
     kind: 'metrics',
@@ -106,14 +125,14 @@ function batchOf(series: readonly Series[], from: number, values: Float64Array, 
   }
 }
 
-function liveBytes(): number {
+function liveBytes(): { readonly heap: number; readonly columns: number } {
   globalThis.gc?.()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
+  return { heap: heapUsed, columns: arrayBuffers }
 }
 
 async function measure(name: string, scale: Scale): Promise<Measured> {
-  return name === MEMORY ? measureMemory(scale) : measureDetector(countOf(name, scale), scale)
+  return name === MEMORY ? measureMemory(scale) : measureSeries(countOf(name, scale), scale, { gauges: false, warmScrapes: WARM_SCRAPES })
 }
 
 function contenders(): Contender[] {
@@ -122,7 +141,7 @@ function contenders(): Contender[] {
 
 function figures(name: string, results: Results) {
   const nsPerSample = 1e9 / results.perCpuS(name).median
-  const heapBytes = results.also(name, 'heapBytesPerSeries').median
+  const heapBytes = results.also(name, 'heapBytesPerSeries').median + results.also(name, 'columnBytesPerSeries').median
   const floorNs = (2 * heapBytes * 1e9) / results.perCpuS(MEMORY).median
   return {
     samplesPerCpuS: Math.round(results.perCpuS(name).median),

@@ -12,7 +12,7 @@ import type { Contender, Measured, Results, Scale, Suite } from './suite.ts'
 import { randomOf, START_MS } from './wire.ts'
 
 const READ = 'read the records'
-const DETECT = 'detect'
+export const DETECT = 'detect'
 /** Making a record takes longer than reading it. */
 const READS = 20
 const ROUTES = 40
