@@ -1,7 +1,7 @@
 /** The log detector: lines per CPU-second, beside what it takes to read the record they come in. A thousand lines a second of ten services. */
 import { decodeBatch, encodeBatch } from '../src/codec.ts'
-import { logsDetector } from '../src/detect/logs.ts'
-import { logsConfig } from '../src/detect/logs-config.ts'
+import { logsDetector } from '../src/detect/logs/logs.ts'
+import { logsConfig } from '../src/detect/logs/logs-config.ts'
 import { ResidualBoard } from '../src/detect/residuals.ts'
 import type { LogBatch } from '../src/model.ts'
 import { repeat, rounded, summary } from './suite.ts'

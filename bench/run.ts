@@ -23,7 +23,8 @@ const SUITES: Readonly<Record<string, () => Promise<{ readonly suite: Suite }>>>
   replay: () => import('./replay.ts'),
   http: () => import('./http.ts'),
 }
-const USAGE = `npm run --silent bench -- ${Object.keys(SUITES).join('|')} [--rounds 5] [--quick] [--recording FOLDER] [--json]`
+const USAGE = `npm run --silent bench -- ${Object.keys(SUITES).join('|')} [--rounds 5] [--quick] [--recording FOLDER] [--json]
+       npm run --silent bench -- detect --data FOLDER [--only SET,SET] [--fit] [--page] [--verify-scorers] [--json]`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -33,13 +34,19 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string' },
     recording: { type: 'string', default: fileURLToPath(new URL('../examples/outage', import.meta.url)) },
     measure: { type: 'string' },
+    data: { type: 'string' },
+    only: { type: 'string' },
+    fit: { type: 'boolean', default: false },
+    page: { type: 'boolean', default: false },
+    'verify-scorers': { type: 'boolean', default: false },
   },
 })
 const [name = '', ...tooMany] = positionals
 const load = Object.hasOwn(SUITES, name) ? SUITES[name] : undefined
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 5))
 
-if (load === undefined || tooMany.length > 0) refuse(`name one suite: ${USAGE}`)
+if (name === 'detect' && tooMany.length === 0) await detect(values.data)
+else if (load === undefined || tooMany.length > 0) refuse(`name one suite: ${USAGE}`)
 else if (!Number.isInteger(rounds) || rounds < 1 || rounds % 2 === 0) refuse('--rounds takes an odd number, so that there is a middle one')
 else if (!existsSync(new URL('../dist/.built', import.meta.url)))
   refuse('the benchmarks measure the built program: run `npm run build` first, or use `npm run bench`, which does')
@@ -47,6 +54,19 @@ else if (values.measure !== undefined) await measure((await load()).suite, value
 else {
   try {
     await compare((await load()).suite)
+  } catch (error) {
+    process.stderr.write(`bench: ${messageOf(error)}\n`)
+    process.exitCode = 1
+  }
+}
+
+/** Of another kind: it asks how well, not how fast, and has its own processes. */
+async function detect(data: string | undefined): Promise<void> {
+  if (data === undefined) return refuse(`detect needs a folder of labelled data: ${USAGE}`)
+  const { runDetect } = await import('./detect.ts')
+  const { only, fit, page, json } = values
+  try {
+    await runDetect({ data, only, fit, page, json, verifyScorers: values['verify-scorers'] }, { commit: commit(), node: process.version })
   } catch (error) {
     process.stderr.write(`bench: ${messageOf(error)}\n`)
     process.exitCode = 1

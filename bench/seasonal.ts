@@ -4,9 +4,9 @@
  */
 import { performance } from 'node:perf_hooks'
 import { ResidualBoard } from '../src/detect/residuals.ts'
-import { Baselines, Side } from '../src/detect/seasonal.ts'
-import { SeriesDetector } from '../src/detect/series.ts'
-import { seriesConfig } from '../src/detect/series-config.ts'
+import { Baselines, Side } from '../src/detect/series/seasonal.ts'
+import { SeriesDetector } from '../src/detect/series/series.ts'
+import { seriesConfig } from '../src/detect/series/series-config.ts'
 import { SnapshotWriter } from '../src/detect/snapshot.ts'
 import type { MetricBatch, Series } from '../src/model.ts'
 

@@ -3,8 +3,8 @@
  * memory of this machine allows. A sample cannot touch more than the whole state of its series, so state read and written
  * once at the speed of a large copy is the physical limit of its cost.
  */
-import { seriesDetector } from '../src/detect/series.ts'
-import { seriesConfig } from '../src/detect/series-config.ts'
+import { seriesDetector } from '../src/detect/series/series.ts'
+import { seriesConfig } from '../src/detect/series/series-config.ts'
 import { ResidualBoard } from '../src/detect/residuals.ts'
 import { seriesKey } from '../src/series-key.ts'
 import type { Labels, MetricBatch, Series } from '../src/model.ts'

@@ -3,8 +3,8 @@
  * one partition: with its service, to be judged, and with its trace, to be joined. Traces of five spans through three services.
  */
 import { decodeBatch, encodeBatch } from '../src/codec.ts'
-import { spansDetector } from '../src/detect/spans.ts'
-import { spansConfig } from '../src/detect/spans-config.ts'
+import { spansDetector } from '../src/detect/spans/spans.ts'
+import { spansConfig } from '../src/detect/spans/spans-config.ts'
 import { ResidualBoard } from '../src/detect/residuals.ts'
 import { SpanKind, SpanStatus, type SpanBatch } from '../src/model.ts'
 import { repeat, rounded, summary } from './suite.ts'

@@ -8,8 +8,9 @@ import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { parse as parseYaml } from 'yaml'
 import { ROLES, type Role } from './app.ts'
 import { loadConfig, type Config, type Overrides } from './config.ts'
-import type { TensorflowBackend } from './detect/tensorflow.ts'
+import type { TensorflowBackend } from './detect/service/tensorflow.ts'
 import { ConfigError, messageOf } from './errors.ts'
+import { shown } from './wording.ts'
 
 const USAGE = `Tocsin: one fault, one page, with the probable cause.
 
@@ -19,6 +20,9 @@ const USAGE = `Tocsin: one fault, one page, with the probable cause.
   tocsin record   FOLDER: keep what arrives at the doors, to be replayed
   tocsin train    train the service model   [--recording FOLDER | --vectors FILE] [--out models/NAME] [--seed N]
                   [--hidden 8,3] [--epochs 40] [--backend native|wasm|cpu]
+  tocsin evaluate   how well it would have done on your own history: --data FOLDER of CSV files or of a recording, --labels FILE
+                  [--delay 7] [--json]
+  tocsin explain   ID of an anomaly, or of an incident: how its score came about, made again   [--recording FOLDER] [--json]
   tocsin explain-name   which rule names a service: --metric 'up{job="x"}' | --log '{app="x"}' | --alert '{…}' |
                   --resource service.name=x,k8s.pod.name=y   [--json]
   tocsin dead-letters   what could not be read: list | show ID… | replay ID… | replay --all
@@ -112,6 +116,12 @@ function backendOf(text: string): TensorflowBackend {
   return text
 }
 
+/** As the KPI set of the AIOps Challenge 2018 has it. */
+function delayOf(text = '7'): number {
+  if (!/^\d{1,4}$/.test(text)) throw new UsageError(`--delay takes a number of rows from 0 to 9999, not ${JSON.stringify(text)}`)
+  return Number(text)
+}
+
 function limitOf(text: string | undefined, fallback: number): number {
   if (text === undefined) return fallback
   if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 10_000)
@@ -198,6 +208,25 @@ const COMMANDS: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
       ...(backend !== undefined && { backend: backendOf(backend) }),
     })
   },
+  async evaluate(args) {
+    const text = { type: 'string' } as const
+    const { values, positionals } = parse(args, { data: text, labels: text, delay: text, json: { type: 'boolean' } })
+    none(positionals)
+    const { data, labels } = values
+    if (data === undefined || labels === undefined) throw new UsageError('evaluate needs --data FOLDER and --labels FILE')
+    const { evaluateCommand } = await import('./evaluate-command.ts')
+    const { REPLAY_DEFAULTS } = await import('./replays.ts')
+    await evaluateCommand(configOf(values, REPLAY_DEFAULTS), { data, labels, delay: delayOf(values.delay), json: values.json === true })
+  },
+  async explain(args) {
+    const { values, positionals } = parse(args, { recording: { type: 'string' }, json: { type: 'boolean' } })
+    const { recording, json = false } = values
+    const id = only(positionals, 'ID of an anomaly or an incident')
+    const { explain } = await import('./explain-command.ts')
+    const { REPLAY_DEFAULTS } = await import('./replays.ts')
+    const config = configOf(values, recording === undefined ? { logLevel: 'warn' } : { ...REPLAY_DEFAULTS, dataDir: '.tocsin/explain' })
+    process.exitCode = await explain(config, { id, json, recording }, (text) => process.stdout.write(text))
+  },
   async 'explain-name'(args) {
     const text = { type: 'string' } as const
     const { values, positionals } = parse(args, { metric: text, log: text, resource: text, alert: text, json: { type: 'boolean' } })
@@ -281,7 +310,7 @@ try {
   await main(process.argv.slice(2))
 } catch (error) {
   if (error instanceof UsageError) {
-    process.stderr.write(`tocsin: ${error.message}\nRun tocsin --help to see how it is used.\n`)
+    process.stderr.write(`tocsin: ${shown(error.message)}\nRun tocsin --help to see how it is used.\n`)
     process.exitCode = 2
   } else {
     process.stderr.write(`tocsin: ${error instanceof ConfigError ? error.message : failureText(error)}\n`)

@@ -1,16 +1,9 @@
 /** Dead letters as text for people at a terminal: whatever is in them, it obeys nothing and hides nothing. */
 import type { Letter } from './dead-letters.ts'
+import { shown } from './wording.ts'
 
 const EXCERPT_BYTES = 1024
 const HEX_BYTES = 256
-
-/** Control characters, and those that hide text or turn its direction, as escapes. */
-export function shown(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => {
-    const code = char.codePointAt(0)!.toString(16)
-    return code.length <= 4 ? `\\u${code.padStart(4, '0')}` : `\\u{${code}}`
-  })
-}
 
 function cut(text: string, chars: number): string {
   return text.length <= chars ? text : `${text.slice(0, chars - 1)}…`

@@ -8,7 +8,7 @@ import { telemetryFor } from './commands.ts'
 import type { Config } from './config.ts'
 import { createReplayer, type ReplayFate, type ReplayHow } from './dead-letter-replay.ts'
 import { RemoteLetters, replayOne, toJson } from './dead-letters-api.ts'
-import { letterText, listText, shown, timeText } from './dead-letter-text.ts'
+import { letterText, listText, timeText } from './dead-letter-text.ts'
 import { lettersInStore, lettersInTopic, type Letter, type LetterFilter } from './dead-letters.ts'
 import { messageOf } from './errors.ts'
 import type { Db } from './store/db.ts'
@@ -16,6 +16,7 @@ import { openPglite } from './store/pglite.ts'
 import { openPostgres } from './store/postgres.ts'
 import { createKafkaTransport } from './transport/kafka.ts'
 import { topicsWith } from './transport/topics.ts'
+import { shown } from './wording.ts'
 
 export interface DeadLettersOptions extends ReplayHow {
   readonly action: 'list' | 'show' | 'replay'
@@ -168,7 +169,8 @@ async function openStore(config: Config, url: string, unreachable: Error): Promi
   }
 }
 
-function urlOf({ http }: Config): string {
+/** Where the program that runs with this configuration listens, from this machine. */
+export function urlOf({ http }: Config): string {
   if (http.port === 0 && http.publicUrl !== '') return http.publicUrl.replace(/\/+$/, '')
   const host = http.host === '0.0.0.0' ? '127.0.0.1' : http.host === '::' ? '[::1]' : http.host.includes(':') ? `[${http.host}]` : http.host
   return `http://${host}:${http.port}`

@@ -140,6 +140,16 @@ export interface Points {
   readonly high: readonly number[]
 }
 
+/** How a score came about, at the worst moment: a rule and the numbers that went into it, enough to make the score again. */
+export interface Reckoning {
+  /** One of `RULES` in reckoning.ts; of another version of the program it may be any. */
+  readonly rule: string
+  /** In the order in which a person reads them. The parts of a model are named after series: such names come from outside. */
+  readonly inputs: readonly (readonly [name: string, value: number])[]
+  /** By chance so much comes about once in so many weeks; NaN: nobody knows. */
+  readonly oncePerWeeks: number
+}
+
 /** A span of time in which a subject left its baseline. Sent again as it grows and when it ends: same id, later `atMs`. */
 export interface Anomaly {
   readonly kind: 'anomaly'
@@ -170,6 +180,8 @@ export interface Anomaly {
   /** Sentences a person can check. Text from telemetry in them is clipped and never trusted as markup. */
   readonly evidence: readonly string[]
   readonly points: Points
+  /** Left out by detectors of versions before it was told. */
+  readonly reckoning?: Reckoning | undefined
 }
 
 /** Traffic of one service inside one window, from joined traces. Failed and slow requests are charged where they start. */

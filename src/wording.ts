@@ -16,6 +16,14 @@ export function oneLine(text: string, maxChars: number): string {
   return characters.length <= maxChars ? line : `${characters.slice(0, maxChars - 1).join('')}…`
 }
 
+/** For a terminal: control characters, and those that hide text or turn its direction, as escapes. */
+export function shown(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => {
+    const code = char.codePointAt(0)!.toString(16)
+    return code.length <= 4 ? `\\u${code.padStart(4, '0')}` : `\\u{${code}}`
+  })
+}
+
 /** `40 s`, `23 min`, `3 h 20 min`, `2 d 4 h`. */
 export function duration(ms: number): string {
   if (!Number.isFinite(ms)) return 'unknown'

@@ -47,7 +47,7 @@ describe('npm run bench', () => {
   }, 60_000)
 
   it.each([
-    [['no-such-suite'], 'ingest|codec|series|logs|spans|replay|http'],
+    [['no-such-suite'], 'ingest|codec|speed|series|logs|spans|replay|http'],
     [[], 'name one suite'],
     [['ingest', '--rounds', '2'], 'odd'],
     [['ingest', '--rounds', 'many'], 'odd'],

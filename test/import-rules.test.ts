@@ -15,6 +15,7 @@ const FOUNDATION = new Set([
   'errors',
   'telemetry',
   'wording',
+  'reckoning',
   'secret',
   'series-key',
   'codec',
@@ -25,7 +26,7 @@ const FOUNDATION = new Set([
   'codec-v1',
 ])
 const CARRIERS = new Set(['transport', 'store'])
-const STAGES = new Set(['ingest', 'detect', 'correlate', 'notify', 'web'])
+const STAGES = new Set(['ingest', 'detect', 'correlate', 'notify', 'web', 'evaluate'])
 
 /** `src/detect/series.ts` is of `detect`, `src/app.ts` of `app`. */
 const partOf = (file: string) => relative('src', file).split('/')[0]!.replace(/\.ts$/, '')

@@ -184,8 +184,11 @@ export function blameAnomalies(accounts: Accounts, { anomalies, alerts, onsetMs,
     const strength = lg(anomaly.score, FULL_SCORE)
     const text = anomalyText(anomaly)
     const isFelt = anomaly.impact || (graph.isInferred(anomaly.service) && (anomaly.symptom === 'errors' || anomaly.symptom === 'latency'))
-    if (isFelt) account?.add('symptom', strength, text, anomaly.id)
-    else if (anomaly.symptom === 'saturation') {
+    if (isFelt) {
+      account?.add('symptom', strength, text, anomaly.id)
+      // A disk that is as good as full is felt, and it is the cause of what is felt.
+      if (anomaly.symptom === 'saturation' && HARD_RESOURCE.test(anomaly.subject)) account?.add('saturation', strength, text, anomaly.id)
+    } else if (anomaly.symptom === 'saturation') {
       if (anomaly.direction === 'up')
         account?.add('saturation', strength * (HARD_RESOURCE.test(anomaly.subject) ? 1 : SOFT_RESOURCE), text, anomaly.id)
     } else if (anomaly.symptom === 'log') {

@@ -1,14 +1,15 @@
 /**
  * Turns the scored observations of subjects into anomalies with a start and an end. An anomaly opens after `openAfter` scores of 1
- * or more in a row, on the same side (after two where these are most of a minute apart and the second is far out), and starts at the
- * first of them; it closes after `closeAfter` scores below 1 in a row
+ * or more in a row, on the same side (after two where these are most of a minute apart and the second is far out; at once where an
+ * observation says so), and starts at the first of them; it closes after `closeAfter` scores below 1 in a row
  * (scores just below 1 count half) and ends at the first of them. It is told when it opens, when it has become half again as
  * bad, when it comes to be felt, every `updateEveryMs` of event time, and when it ends. Deterministic; a subject costs a fixed number of bytes.
  */
 import { createHash } from 'node:crypto'
-import type { Anomaly, Symptom } from '../model.ts'
+import type { Anomaly, Reckoning, Symptom } from '../model.ts'
 import type { Emit } from './detector.ts'
 import { addPoint, columnsOf, newChart, type Chart } from './episode-chart.ts'
+import { MAX_SCORE } from './reckon.ts'
 import type { SnapshotReader, SnapshotWriter } from './snapshot.ts'
 
 export interface EpisodeRules {
@@ -41,14 +42,18 @@ export interface Observation {
   readonly score: number
   readonly direction: 'up' | 'down'
   readonly volume: number
+  /** What counts towards opening, where that is not the score: below 1 it opens nothing, though what is open goes on; Infinity opens at once. */
+  readonly opening?: number
 }
+
+/** Says how the score of an observation came about. Called at once, and only for one that is the worst of its anomaly so far. */
+export type Reckon = (worst: Observation) => Reckoning
 
 /** Points kept of every subject, for the part of the chart before the start. 24 bytes each. */
 const HISTORY = 24
 const GROWTH = 1.5
-const MAX_SCORE = 1000
 /** Observations that each stand for most of a minute: a third would come when a short fault is over. */
-const SLOW_MS = 45_000
+export const SLOW_MS = 45_000
 const FAR_OUT = 3
 /** Below this an observation is clearly normal. */
 const CLEAR = 0.8
@@ -62,6 +67,7 @@ interface Episode {
   run: number
   open: boolean
   worst: Observation
+  reckoning: Reckoning | undefined
   /** Normal observations in a row, in halves. */
   quiet: number
   quietSinceMs: number
@@ -89,41 +95,55 @@ export class Episodes {
     return this.#slots.size
   }
 
-  /** In order of time per key. `explain` is called only when the anomaly is told, with its worst observation. */
-  observe(key: string, subject: Subject, o: Observation, explain: (worst: Observation) => readonly string[], emit: Emit): void {
+  /** In order of time per key. True when an anomaly has opened. `explain` is called only when it is told, with its worst observation. */
+  observe(
+    key: string,
+    subject: Subject,
+    o: Observation,
+    explain: (worst: Observation) => readonly string[],
+    emit: Emit,
+    reckon?: Reckon,
+  ): boolean {
     this.#remember(key, o)
     let episode = this.#episodes.get(key)
     if (Number.isNaN(o.score)) {
       if (episode?.open) this.#draw(episode, o)
-      return
+      return false
     }
-    if (o.score < 1) {
-      if (episode === undefined) return
+    const { opening = o.score } = o
+    if (o.score < 1 || (opening < 1 && episode?.open !== true)) {
+      if (episode === undefined) return false
       if (episode.open) this.#calm(key, episode, o, explain, emit)
       else this.#episodes.delete(key)
-      return
+      return false
     }
     let felt = false
     if (episode === undefined || (!episode.open && episode.worst.direction !== o.direction)) {
-      this.#episodes.set(key, (episode = started(subject, o)))
+      this.#episodes.set(key, (episode = started(subject, o, reckon)))
     } else {
       felt = subject.impact && !episode.subject.impact
       // Once felt it stays so until it ends: that it grows no longer does not undo it.
       episode.subject = episode.subject.impact && !subject.impact ? { ...subject, impact: true } : subject
       episode.run++
       episode.quiet = 0
-      if (scoreOf(o) > scoreOf(episode.worst)) episode.worst = o
+      if (scoreOf(o) > scoreOf(episode.worst)) {
+        episode.worst = o
+        episode.reckoning = reckon?.(o)
+      }
     }
     if (episode.open) {
       this.#draw(episode, o)
       const grown = scoreOf(episode.worst) >= episode.toldScore * GROWTH
       if (grown || felt || o.timeMs - episode.toldMs >= this.#rules.updateEveryMs)
         this.#tell(key, episode, o.timeMs, undefined, explain, emit)
-    } else if (episode.run >= this.#rules.openAfter || (episode.run === 2 && o.score >= FAR_OUT && o.timeMs - episode.startMs >= SLOW_MS)) {
-      episode.open = true
-      this.#recall(key, episode)
-      this.#tell(key, episode, o.timeMs, undefined, explain, emit)
+      return false
     }
+    const soon = opening === Infinity || (episode.run === 2 && opening >= FAR_OUT && o.timeMs - episode.startMs >= SLOW_MS)
+    if (!soon && episode.run < this.#rules.openAfter) return false
+    episode.open = true
+    this.#recall(key, episode)
+    this.#tell(key, episode, o.timeMs, undefined, explain, emit)
+    return true
   }
 
   isOpen(key: string): boolean {
@@ -231,6 +251,7 @@ export class Episodes {
         low: chart.low.slice(),
         high: chart.high.slice(),
       },
+      reckoning: episode.reckoning,
     })
   }
 
@@ -279,7 +300,7 @@ export class Episodes {
   }
 }
 
-function started(subject: Subject, o: Observation): Episode {
+function started(subject: Subject, o: Observation, reckon: Reckon | undefined): Episode {
   // The score told last is 0 so that the first telling needs no rule of its own.
   return {
     subject,
@@ -287,6 +308,7 @@ function started(subject: Subject, o: Observation): Episode {
     run: 1,
     open: false,
     worst: o,
+    reckoning: reckon?.(o),
     quiet: 0,
     quietSinceMs: 0,
     toldMs: 0,
@@ -313,17 +335,29 @@ function grown<A extends Float64Array | Float32Array | Uint32Array>(from: A, to:
 const SIGNALS = ['metrics', 'logs', 'spans', 'mixed'] as const
 const SYMPTOMS = ['errors', 'latency', 'traffic', 'saturation', 'log', 'absence', 'other'] as const
 
-function writeEpisode(to: SnapshotWriter, { subject, worst, chart, ...rest }: Episode): void {
+/** What stands in the byte that says whether it is open. Snapshots of earlier versions have no reckoning. */
+const OPEN = 1
+const RECKONED = 2
+
+function writeEpisode(to: SnapshotWriter, { subject, worst, chart, reckoning, ...rest }: Episode): void {
   for (const text of [subject.detector, subject.service, subject.instance, subject.subject, subject.unit]) to.string(text)
   to.u8(SIGNALS.indexOf(subject.signal))
   to.u8(SYMPTOMS.indexOf(subject.symptom))
   to.u8(subject.impact ? 1 : 0)
   for (const value of [worst.timeMs, worst.observed, worst.expected, worst.low, worst.high, worst.score, worst.volume]) to.f64(value)
   to.u8(worst.direction === 'up' ? 1 : 0)
-  to.u8(rest.open ? 1 : 0)
+  to.u8((rest.open ? OPEN : 0) | (reckoning === undefined ? 0 : RECKONED))
   for (const value of [rest.startMs, rest.run, rest.quiet, rest.quietSinceMs, rest.toldMs, rest.toldScore, chart.stride, chart.inLast])
     to.f64(value)
   for (const column of columnsOf(chart)) to.column(Float64Array.from(column))
+  if (reckoning === undefined) return
+  to.string(reckoning.rule)
+  to.f64(reckoning.oncePerWeeks)
+  to.u32(reckoning.inputs.length)
+  for (const [name, value] of reckoning.inputs) {
+    to.string(name)
+    to.f64(value)
+  }
 }
 
 function readEpisode(from: SnapshotReader): Episode {
@@ -341,7 +375,8 @@ function readEpisode(from: SnapshotReader): Episode {
     from.f64(),
   ]
   const worst: Observation = { timeMs, observed, expected, low, high, score, direction: from.u8() === 1 ? 'up' : 'down', volume }
-  const open = from.u8() === 1
+  const flags = from.u8()
+  const open = (flags & OPEN) !== 0
   const [startMs, run, quiet, quietSinceMs, toldMs, toldScore, stride, inLast] = [
     from.f64(),
     from.f64(),
@@ -363,5 +398,11 @@ function readEpisode(from: SnapshotReader): Episode {
     stride,
     inLast,
   }
-  return { subject, startMs, run, open, worst, quiet, quietSinceMs, toldMs, toldScore, chart }
+  const reckoning = (flags & RECKONED) === 0 ? undefined : readReckoning(from)
+  return { subject, startMs, run, open, worst, reckoning, quiet, quietSinceMs, toldMs, toldScore, chart }
+}
+
+function readReckoning(from: SnapshotReader): Reckoning {
+  const [rule, oncePerWeeks] = [from.string(), from.f64()]
+  return { rule, inputs: Array.from({ length: from.count(12) }, () => [from.string(), from.f64()] as const), oncePerWeeks }
 }

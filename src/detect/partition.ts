@@ -6,12 +6,14 @@
 import { messageOf } from '../errors.ts'
 import type { Batch } from '../model.ts'
 import { partitionFor } from '../transport/transport.ts'
-import type { Autoencoder } from './autoencoder.ts'
+import type { Autoencoder } from './service/autoencoder.ts'
+import { Calendar } from './calendar.ts'
 import type { DetectConfig } from './config.ts'
 import type { Detector, DetectorContext, Emit, ScoreSink, VectorSink } from './detector.ts'
 import { detectorKinds, type DetectorName } from './registry.ts'
 import { ResidualBoard } from './residuals.ts'
 import { SnapshotReader, SnapshotWriter } from './snapshot.ts'
+import { StepBoard } from './service/step-board.ts'
 
 export interface PartitionOptions {
   readonly partition: number
@@ -45,6 +47,8 @@ export class PartitionDetectors {
     const context: DetectorContext = {
       partition,
       residuals: this.#board,
+      steps: new StepBoard(),
+      calendar: new Calendar(config.calendar),
       ...(belongs && { belongs }),
       ...(models && { models }),
       ...(vectors && { vectors }),
@@ -68,6 +72,11 @@ export class PartitionDetectors {
     }
     if (batch.kind === 'tick') emit({ kind: 'progress', partition: this.#partition, nowMs: batch.nowMs })
     return mishaps
+  }
+
+  /** After a recording of what is normal: see `Detector.fitNow`. */
+  fitNow(): void {
+    for (const detector of this.#detectors.values()) detector.fitNow?.()
   }
 
   /** What each detector says of itself. */

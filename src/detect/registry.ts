@@ -3,15 +3,19 @@
  * The order is the order in which they see a batch; the service detector reads what the others wrote and comes last.
  */
 import type { DetectorKind } from './detector.ts'
-import { logsDetector } from './logs.ts'
-import { seriesDetector } from './series.ts'
-import { serviceDetector } from './service.ts'
-import { spansDetector } from './spans.ts'
+import { forecastDetector } from './forecast/forecast.ts'
+import { logsDetector } from './logs/logs.ts'
+import { seriesDetector } from './series/series.ts'
+import { serviceDetector } from './service/service.ts'
+import { sloDetector } from './forecast/slo.ts'
+import { spansDetector } from './spans/spans.ts'
 
 const DETECTORS = {
   series: seriesDetector,
   logs: logsDetector,
   spans: spansDetector,
+  forecast: forecastDetector,
+  slo: sloDetector,
   service: serviceDetector,
 } as const
 

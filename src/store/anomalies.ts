@@ -1,5 +1,5 @@
 /** The anomalies of incidents. One comes again as it grows: the one with the later `atMs` stays. */
-import type { Anomaly, Points } from '../model.ts'
+import type { Anomaly, Points, Reckoning } from '../model.ts'
 import type { Queryable } from './db.ts'
 import { toJson } from './json.ts'
 
@@ -30,12 +30,23 @@ export async function saveAnomalies(q: Queryable, links: readonly AnomalyLink[])
 /** By start, then id. */
 export async function readAnomalies(q: Queryable, incidentId: string): Promise<Anomaly[]> {
   const rows = await q.query<{ body: Stored }>('select body from anomalies where incident_id = $1 order by start_ms, id', [incidentId])
-  return rows.map(({ body }) => ({
+  return rows.map(({ body }) => fromStored(body))
+}
+
+/** One, with the incident that it belongs to. */
+export async function readAnomaly(q: Queryable, id: string): Promise<AnomalyLink | undefined> {
+  const rows = await q.query<{ incident_id: string; body: Stored }>('select incident_id, body from anomalies where id = $1', [id])
+  const row = rows[0]
+  return row && { incidentId: row.incident_id, anomaly: fromStored(row.body) }
+}
+
+function fromStored({ reckoning, ...body }: Stored): Anomaly {
+  return {
     ...body,
     endMs: body.endMs,
-    score: body.score ?? NaN,
-    observed: body.observed ?? NaN,
-    expected: body.expected ?? NaN,
+    score: toNumber(body.score),
+    observed: toNumber(body.observed),
+    expected: toNumber(body.expected),
     points: {
       timeMs: body.points.timeMs.map(toNumber),
       observed: body.points.observed.map(toNumber),
@@ -43,15 +54,26 @@ export async function readAnomalies(q: Queryable, incidentId: string): Promise<A
       low: body.points.low.map(toNumber),
       high: body.points.high.map(toNumber),
     },
-  }))
+    ...(reckoning && {
+      reckoning: {
+        rule: reckoning.rule,
+        inputs: reckoning.inputs.map(([name, value]) => [name, toNumber(value)] as const),
+        oncePerWeeks: toNumber(reckoning.oncePerWeeks),
+      },
+    }),
+  }
 }
 
 /** JSON knows neither NaN nor infinity and says null for both; a chart has a gap there. */
-type Stored = Omit<Anomaly, 'score' | 'observed' | 'expected' | 'points'> & {
+type Stored = Omit<Anomaly, 'score' | 'observed' | 'expected' | 'points' | 'reckoning'> & {
   readonly score: number | null
   readonly observed: number | null
   readonly expected: number | null
   readonly points: { readonly [Column in keyof Points]: readonly (number | null)[] }
+  readonly reckoning?: Pick<Reckoning, 'rule'> & {
+    readonly inputs: readonly (readonly [name: string, value: number | null])[]
+    readonly oncePerWeeks: number | null
+  }
 }
 
 function toNumber(value: number | null): number {

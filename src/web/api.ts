@@ -1,11 +1,12 @@
 /** Incidents as JSON, and what people can do to them. Errors are `{"error": "what and what to do"}`. */
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
+import { readAnomaly } from '../store/anomalies.ts'
 import type { Db } from '../store/db.ts'
 import { listIncidents } from '../store/incidents.ts'
 import type { Acting } from './acting.ts'
 import { readCaseFile } from './case-file.ts'
-import { caseFileJson, incidentJson } from './json.ts'
+import { anomalyJson, caseFileJson, incidentJson } from './json.ts'
 import { parseId } from './requests.ts'
 
 const listQuery = z.object({
@@ -30,6 +31,13 @@ export function registerApi(scope: FastifyInstance, { db, acting }: { db: Db; ac
     const id = parseId(request.params.id)
     const file = id === undefined ? undefined : await readCaseFile(db, id)
     return file ? caseFileJson(file) : unknown(reply)
+  })
+
+  scope.get<{ Params: { id: string } }>('/api/v1/anomalies/:id', async (request, reply) => {
+    const id = parseId(request.params.id)
+    const found = id === undefined ? undefined : await readAnomaly(db, id)
+    if (!found) return reply.code(404).send({ error: 'There is no anomaly with this id.' })
+    return { ...anomalyJson(found.anomaly), incident: found.incidentId }
   })
 
   for (const kind of ['acknowledge', 'resolve'] as const) {

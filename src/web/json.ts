@@ -58,7 +58,7 @@ function entryJson({ id, atMs, kind, service, text, ref }: TimelineEntry): objec
   return { id, at: timeJson(atMs), kind, service, text, ref }
 }
 
-function anomalyJson({ startMs, endMs, atMs, ...anomaly }: Anomaly): object {
+export function anomalyJson({ startMs, endMs, atMs, ...anomaly }: Anomaly): object {
   return { ...anomaly, startedAt: timeJson(startMs), endedAt: timeJson(endMs), updatedAt: timeJson(atMs) }
 }
 

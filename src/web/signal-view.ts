@@ -3,6 +3,7 @@
  * scripts draw them, without scripts the sentences stand.
  */
 import type { Anomaly } from '../model.ts'
+import { rarityText, ruleText } from '../reckoning.ts'
 import { html } from './html.ts'
 import type { Html } from './html.ts'
 import { time } from './layout.ts'
@@ -15,6 +16,7 @@ const mostCharts = 30
 const mostListed = 200
 const mostPoints = 600
 const mostEvidence = 5
+const mostInputs = 40
 /** Charts share their time axis unless that makes them too narrow to read. */
 const longestSharedMs = 6 * 3_600_000
 
@@ -100,11 +102,56 @@ function signal(anomaly: Anomaly, view: SignalView, unfolded: boolean): Html {
       ·
       ${
         Number.isFinite(anomaly.score) && html`${digits(anomaly.score)} × its alarm threshold · `
-      }${anomaly.volume > 0 && html`${digits(anomaly.volume)} ${{ metrics: 'samples', logs: 'lines', spans: 'requests', mixed: 'samples' }[anomaly.signal]} behind it · `}${oneLine(anomaly.detector, 40)}${
+      }${unlikely(anomaly)}${anomaly.volume > 0 && html`${digits(anomaly.volume)} ${{ metrics: 'samples', logs: 'lines', spans: 'requests', mixed: 'samples' }[anomaly.signal]} behind it · `}${oneLine(anomaly.detector, 40)}${
         anomaly.instance !== '' && html` · ${oneLine(anomaly.instance, 80)}`
       }
     </p>
+    ${workedOut(anomaly)}
   </details>`
+}
+
+function unlikely({ reckoning }: Anomaly): Html | undefined {
+  const text = reckoning === undefined ? '' : rarityText(reckoning)
+  return text === '' ? undefined : html`<span class="unlikely">${text}</span> · `
+}
+
+/** The rule and what went into it, so that the score can be made again by hand or by `tocsin explain`. */
+function workedOut({ id, score, reckoning }: Anomaly): Html | undefined {
+  if (reckoning === undefined) return undefined
+  const { rule, inputs } = reckoning
+  const text = ruleText(rule)
+  return html`<details class="reckoning" id="r-${id}">
+    <summary>How this was worked out</summary>
+    <p>Rule <b>${oneLine(rule, 40)}</b>${text && html`: ${text.title}. Score = ${text.formula}.`}</p>
+    <table>
+      <thead>
+        <tr>
+          <th scope="col">Input</th>
+          <th scope="col">Value</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${inputs.slice(0, mostInputs).map(
+          ([name, value]) =>
+            html`<tr>
+              <td>${oneLine(name, 100)}</td>
+              <td>${figure(value)}</td>
+            </tr>`,
+        )}
+      </tbody>
+      <tfoot>
+        <tr>
+          <th scope="row">score</th>
+          <td>${figure(score)}</td>
+        </tr>
+      </tfoot>
+    </table>
+    <p class="quiet"><code>tocsin explain ${id}</code> makes it again.</p>
+  </details>`
+}
+
+function figure(value: number): string {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(6))) : 'unknown'
 }
 
 function heading({ service, subject, impact }: Anomaly): Html {

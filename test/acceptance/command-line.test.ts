@@ -53,7 +53,7 @@ describe('used wrongly', () => {
     [
       'frobnicate',
       2,
-      'there is no command "frobnicate"; the commands are run, demo, replay, record, train, explain-name, dead-letters, config, version',
+      'there is no command "frobnicate"; the commands are run, demo, replay, record, train, evaluate, explain, explain-name, dead-letters, config, version',
     ],
     ['run --frob', 2, "Unknown option '--frob'"],
     ['run now', 2, 'there is no use for "now" here'],
@@ -65,6 +65,9 @@ describe('used wrongly', () => {
     ['replay one two', 2, 'give exactly one FOLDER to replay'],
     ['record', 2, 'give exactly one FOLDER to write to'],
     ['train --out model --seed x', 2, '--seed takes a whole number, not "x"'],
+    ['evaluate --data empty', 2, 'evaluate needs --data FOLDER and --labels FILE'],
+    ['evaluate --data empty --labels l.csv --delay soon', 2, '--delay takes a number of rows from 0 to 9999, not "soon"'],
+    ['evaluate --data empty --labels nowhere.csv', 1, '--labels nowhere.csv cannot be read'],
     ['explain-name', 2, 'give exactly one of --metric, --log, --resource, --alert'],
     ['explain-name --log {a="b"} --metric {a="b"}', 2, 'give exactly one of --metric, --log, --resource, --alert'],
     ['explain-name --log {a=b}', 2, '--log: the labels of a stream cannot be read at character 4'],

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Anomaly, Incident, PlannedNotice } from '../../src/model.ts'
 import { FencedError } from '../../src/errors.ts'
 import { act, actionsAfter } from '../../src/store/actions.ts'
-import { readAnomalies, saveAnomalies } from '../../src/store/anomalies.ts'
+import { readAnomalies, readAnomaly, saveAnomalies } from '../../src/store/anomalies.ts'
 import { readChanges, saveChanges } from '../../src/store/changes.ts'
 import { loadCheckpoint, saveCheckpoint } from '../../src/store/checkpoints.ts'
 import type { Db } from '../../src/store/db.ts'
@@ -261,6 +261,27 @@ export function describeDb(name: string, start: () => Promise<DbUnderTest>): voi
         const gappy = { ...anomaly, expected: NaN, points: { ...anomaly.points, observed: [NaN, 1.5] } }
         await saveAnomalies(db, [{ incidentId: 'inc-1', anomaly: gappy }])
         expect(await readAnomalies(db, 'inc-1')).toEqual([gappy])
+      })
+
+      test('how a score came about is kept, an unknown rarity stays unknown, and an anomaly from before it was told is read without', async () => {
+        const reckoning = {
+          rule: 'deviation',
+          inputs: [
+            ['observed', 1.5],
+            ['evil \u202E', 0],
+          ],
+          oncePerWeeks: NaN,
+        } as const
+        await saveAnomalies(db, [
+          { incidentId: 'inc-1', anomaly: { ...anomaly, reckoning } },
+          { incidentId: 'inc-1', anomaly: { ...anomaly, id: 'a2', reckoning: undefined } },
+        ])
+        expect(await readAnomalies(db, 'inc-1')).toEqual([
+          { ...anomaly, reckoning },
+          { ...anomaly, id: 'a2' },
+        ])
+        expect(await readAnomaly(db, 'a1')).toEqual({ incidentId: 'inc-1', anomaly: { ...anomaly, reckoning } })
+        expect(await readAnomaly(db, 'a3')).toBeUndefined()
       })
 
       test('changes are found by time', async () => {

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { PermanentError } from '../../src/errors.ts'
-import { Autoencoder, compress, decompress, type Activation, type AutoencoderModel } from '../../src/detect/autoencoder.ts'
-import { artifactsOf, loadModels, modelFolder, readModel, writeModel } from '../../src/detect/model-files.ts'
+import { Autoencoder, compress, decompress, type Activation, type AutoencoderModel } from '../../src/detect/service/autoencoder.ts'
+import { artifactsOf, loadModels, modelFolder, readModel, writeModel } from '../../src/detect/service/model-files.ts'
 import { normal, seededRandom } from '../../src/detect/random.ts'
 import { FEATURES, type Feature } from '../../src/detect/residuals.ts'
-import { syntheticResiduals } from '../../src/detect/synthetic-residuals.ts'
-import { loadTensorflow, type TensorflowBackend } from '../../src/detect/tensorflow.ts'
+import { syntheticResiduals } from '../../src/detect/service/synthetic-residuals.ts'
+import { loadTensorflow, type TensorflowBackend } from '../../src/detect/service/tensorflow.ts'
 
 const WIDTH = FEATURES.length
 const silent = { info: () => undefined }

@@ -1,8 +1,8 @@
 /** Histograms of one service whose bounds differ, and come and go, add up to what all of them are sure of. */
 import { describe, expect, it } from 'vitest'
-import { BucketGroup } from '../../src/detect/bucket-group.ts'
-import { RequestWindows, type RequestWindow } from '../../src/detect/request-windows.ts'
-import { SeriesTable } from '../../src/detect/series-table.ts'
+import { BucketGroup } from '../../src/detect/series/bucket-group.ts'
+import { RequestWindows, type RequestWindow } from '../../src/detect/series/request-windows.ts'
+import { SeriesTable } from '../../src/detect/series/series-table.ts'
 import { seriesOf, START_MS } from './metric-feed.ts'
 
 const INF = Number.POSITIVE_INFINITY

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { boundOf, bucketQuantile, wilsonLower } from '../../src/detect/histogram.ts'
+import { boundOf, bucketQuantile, wilsonLower } from '../../src/detect/series/histogram.ts'
 
 const BOUNDS = [0.1, 0.5, 1, Number.POSITIVE_INFINITY]
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { logsConfig } from '../../src/detect/logs-config.ts'
-import { LogsDetector, logsDetector } from '../../src/detect/logs.ts'
+import { logsConfig } from '../../src/detect/logs/logs-config.ts'
+import { LogsDetector, logsDetector } from '../../src/detect/logs/logs.ts'
 import { ResidualBoard } from '../../src/detect/residuals.ts'
 import type { Anomaly, Batch, Finding, LogBatch } from '../../src/model.ts'
 
@@ -47,7 +47,8 @@ describe('the log detector', () => {
     ['a new line of information, twice', INFO, 2, false],
     ['a new line of information, two hundred times', INFO, 200, true],
     ['one new warning', WARN, 1, false],
-    ['three new warnings', WARN, 3, true],
+    ['three new warnings on the first day', WARN, 3, false],
+    ['thirty new warnings', WARN, 30, true],
     ['one new error', ERROR, 1, true],
     ['a line without severity that says failed', 0, 1, true],
   ])('%s', (_what, severity, times, isTold) => {

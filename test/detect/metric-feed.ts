@@ -1,7 +1,7 @@
 /** Makes metric batches and remembers what a detector said of them. Noise is seeded: every run is the same. */
 import type { Anomaly, Batch, Finding, MetricBatch, Series } from '../../src/model.ts'
-import { SeriesDetector } from '../../src/detect/series.ts'
-import { seriesConfig } from '../../src/detect/series-config.ts'
+import { SeriesDetector } from '../../src/detect/series/series.ts'
+import { seriesConfig } from '../../src/detect/series/series-config.ts'
 import { ResidualBoard } from '../../src/detect/residuals.ts'
 
 export const START_MS = Date.UTC(2026, 0, 5, 9)
@@ -77,3 +77,13 @@ export function story(steps: number, stepMs: number, make: (step: number, timeMs
   }
   return batches
 }
+
+/** What version 3 wrote after an hour's quarter of one queue, `50 + ((7 * step) % 5)` every fifteen seconds; deflated. */
+export const VERSION_3 =
+  'Y2Y4cP3/tR2VTgwOen/ANBpgRKYbdoDVwsQYGrwcwGyoXqxq0M3AQsPNwSYPItgYGBhyEzNzUosQzlyhDqYZoUoS4SJQB4BN8DnrADHqRz2chukoBPGZBBgY' +
+  'GLLyk4rjC0tTS1PjU1ILSjIQ1oFNBhGsIA0gFSxQObzhBAaeDpjhAXEiJhuh1wbdLC0msDmTxU7Yg/kJWW5QeWiYOYDpnndH7ED0k6un94HoPIdse6g6e2zh' +
+  'fvaMjy2YvyvaGxwijAxEAJAik5r7O8EmKL+yZBgFiPQEijoJsFDBdUhKlLwNSYmH70H4OY8gfLFnEP7+lxB+5lsIX+gjhL/nC4Sf+gPC5/+DmrLrVkP46ush' +
+  '/IubIPyqbRC+yi4I/+xeCL/8IISvcBTCP3UCwi8+A+HLXoDwj10G0QmQrOP0RTvACUSnWbQ7MTCEOH387w/GScwgvodTlGYAmJ7ABuIHOOVd8wfjqzvbnBgY' +
+  'Ipx4bviD8ZwlbWBzvqtDzNt9qA1s3uf//mB8fnIb2JzzqhDz7k5vA5v396Y/BAdBzIu47Q/G/Q4Q89aqQMyTjoWY9/W/PxhLGkP07zrqD8Z9aR1g/bdP+IOx' +
+  'pXMHWJ+MOUR/e3oHWP/r//5gfEKhA+wOPmOIe16D+QFOq8/4g/G7ve1g82TO+4PxggXtYHMeGkDMm3gIEl7v//uD8bVWSHit0YWYd7QdEl5il/zB2N4QYh7v' +
+  'FX8wbpBod8KX4AA='

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { classifyMetric, failedRequests, labelText } from '../../src/detect/metric-kind.ts'
+import { classifyMetric, failedRequests, labelText } from '../../src/detect/series/metric-kind.ts'
 import type { Labels } from '../../src/model.ts'
 
 const LE: Labels = [['le', '0.5']]

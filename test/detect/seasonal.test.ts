@@ -1,11 +1,13 @@
 import { expect, test } from 'vitest'
-import { Baselines, Side, type BaselineOf, type BaselineRules } from '../../src/detect/seasonal.ts'
+import { Baselines, Side, type BaselineOf, type BaselineRules } from '../../src/detect/series/seasonal.ts'
 import { SnapshotReader, SnapshotWriter } from '../../src/detect/snapshot.ts'
 import { noise, START_MS } from './metric-feed.ts'
 
 const RULES: BaselineRules = { warmupRows: 12, warmupMs: 180_000, falseAlarmsPerWeek: 1, leastZ: 4, persistence: 3 }
 const OF: BaselineOf = { side: Side.both, floor: 0, relativeFloor: 0.05, whole: true, holdMs: 1_800_000 }
 const STEP_MS = 5000
+/** Of the detector's snapshots: those before had fewer columns. */
+const NEWEST = 5
 
 /** Scores of a made-up series; 0 stands for not judged yet. */
 function scores(steps: number, value: (step: number) => number, of: Partial<BaselineOf> = {}, stepMs = STEP_MS): number[] {
@@ -113,11 +115,11 @@ test('restore goes on to the last bit', () => {
     )
   feed(a, 0, 60, () => 10 + z())
   a.remove(17)
-  const to = new SnapshotWriter(1)
+  const to = new SnapshotWriter(NEWEST)
   a.snapshot(to)
   const b = new Baselines(RULES)
-  b.restore(new SnapshotReader(to.finish(), 'a test', 1))
-  const again = new SnapshotWriter(1)
+  b.restore(new SnapshotReader(to.finish(), 'a test', NEWEST))
+  const again = new SnapshotWriter(NEWEST)
   b.snapshot(again)
   expect(again.finish()).toEqual(to.finish())
   expect(feed(b, 60, 60, noise(6))).toEqual(feed(a, 60, 60, noise(6)))

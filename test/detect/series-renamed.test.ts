@@ -1,7 +1,7 @@
 /** The rules that name services change: what is known of a series goes on under its new name. */
 import { expect, test } from 'vitest'
-import { SeriesDetector } from '../../src/detect/series.ts'
-import { seriesConfig } from '../../src/detect/series-config.ts'
+import { SeriesDetector } from '../../src/detect/series/series.ts'
+import { seriesConfig } from '../../src/detect/series/series-config.ts'
 import { ResidualBoard } from '../../src/detect/residuals.ts'
 import type { Anomaly, Batch, Finding, Series } from '../../src/model.ts'
 import { batchOf, noise, seriesOf, START_MS } from './metric-feed.ts'

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Anomaly, Finding } from '../../src/model.ts'
-import { loadModels } from '../../src/detect/model-files.ts'
+import { Episodes } from '../../src/detect/episode.ts'
+import { loadModels } from '../../src/detect/service/model-files.ts'
 import { FEATURES, ResidualBoard, type Feature } from '../../src/detect/residuals.ts'
-import { serviceDetector } from '../../src/detect/service.ts'
+import { serviceDetector } from '../../src/detect/service/service.ts'
 import { SnapshotReader, SnapshotWriter } from '../../src/detect/snapshot.ts'
-import { syntheticResiduals } from '../../src/detect/synthetic-residuals.ts'
+import { syntheticResiduals } from '../../src/detect/service/synthetic-residuals.ts'
 import type { Detector, DetectorContext, VectorSink } from '../../src/detect/detector.ts'
 
 const WIDTH = FEATURES.length
@@ -140,7 +141,7 @@ describe('the service detector', () => {
     for (let at = 0; at < 3; at++)
       minute(at, Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`s${String(i).padStart(2, '0')}`, { cpu: 1 }])))
     expect([...seen]).toEqual(['s00', 's01', 's02'])
-    expect(detector.counts!()).toEqual({ services: 3, refused_vectors: 3 * 17 })
+    expect(detector.counts!()).toMatchObject({ services: 3, refused_vectors: 3 * 17 })
   })
 
   test('every vector it scores can be collected to train on', () => {
@@ -180,6 +181,18 @@ describe('the service detector', () => {
       expect([...before.found, ...after.found], `cut at ${cut}`).toEqual(whole.found)
       expect(after.detector.snapshot()).toEqual(whole.detector.snapshot())
     }
+  })
+
+  test('a snapshot of version 1, from before services had models of their own, is read', () => {
+    const before = bench()
+    for (let at = 0; at < 50; at++) before.minute(at, { shop: healthy(at) })
+    const episodes = new SnapshotWriter(1)
+    new Episodes({ openAfter: 2, closeAfter: 3, updateEveryMs: 1000, chartPoints: 10 }).snapshot(episodes)
+    // What version 2 added, where no series was seen: three numbers and three counts, and no episodes.
+    const added = 8 + 4 + 8 + 8 + 4 + 4 + (episodes.finish().length - 1)
+    const after = bench()
+    after.detector.restore(before.detector.snapshot().slice(0, -added).with(0, 1))
+    expect(after.detector.snapshot()).toEqual(before.detector.snapshot())
   })
 
   test.each<[what: string, bytes: (good: Uint8Array) => Uint8Array, message: RegExp]>([

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { DurationSketch, errorSurprise, logGamma, slowSurprise, surpriseZ } from '../../src/detect/span-health.ts'
+import { DurationSketch } from '../../src/detect/spans/duration-sketch.ts'
+import { errorSurprise, logGamma, slowSurprise, surpriseZ } from '../../src/detect/spans/span-health.ts'
 import { SnapshotReader, SnapshotWriter } from '../../src/detect/snapshot.ts'
 
 describe('the sketch of durations', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { ResidualBoard } from '../../src/detect/residuals.ts'
-import { spansConfig } from '../../src/detect/spans-config.ts'
-import { SpansDetector, spansDetector } from '../../src/detect/spans.ts'
+import { spansConfig } from '../../src/detect/spans/spans-config.ts'
+import { SpansDetector, spansDetector } from '../../src/detect/spans/spans.ts'
 import type { Anomaly, Finding } from '../../src/model.ts'
 import { spanBatch } from './span-fixtures.ts'
 import type { TestSpan } from './span-fixtures.ts'
@@ -150,8 +150,7 @@ describe('the span detector', () => {
     expect(latency.every((one) => !one.impact)).toBe(true)
   })
 
-  it('sees a database through its caller, without impact; a peer with an address only in the residuals', () => {
-    const board = new ResidualBoard()
+  it('sees a database through its caller, without impact, and so a peer at an address that no service is known to answer at', () => {
     const slow = (peer: string): TestSpan[] =>
       requests(600, 5, (s) => ({
         service: 'inventory',
@@ -161,21 +160,25 @@ describe('the span detector', () => {
         parent: 'p',
         durationMs: s >= 500 ? 800 : undefined,
       }))
-    const told = run(slow('postgresql'), { board })
-    expect(told[0]).toMatchObject({
-      service: 'inventory',
-      subject: 'postgresql SELECT stock latency p95 (as seen by inventory)',
-      impact: false,
-    })
-    expect(residualsOf(board, 'inventory')[14]).toBeGreaterThan(5)
-    const other = new ResidualBoard()
-    expect(run(slow('cart:8080'), { board: other })).toEqual([])
-    expect(residualsOf(other, 'inventory')[14]).toBeGreaterThan(5)
+    const subjectOf = (peer: string, links: readonly TestSpan[], board: ResidualBoard) =>
+      new Set(run(slow(peer), { board, links }).map(({ service, subject, impact }) => `${service}: ${subject}, ${impact}`))
+    const [database, alone, known] = [new ResidualBoard(), new ResidualBoard(), new ResidualBoard()]
+    expect(subjectOf('postgresql', [], database)).toEqual(
+      new Set(['inventory: postgresql SELECT stock latency p95 (as seen by inventory), false']),
+    )
+    expect(subjectOf('cart:8080', [], alone)).toEqual(new Set(['inventory: calls to cart:8080 latency p95 (as seen by inventory), false']))
+    // A joined call shows that the cart answers there, which tells of itself.
+    const call: TestSpan[] = [
+      { service: 'inventory', kind: 'client', startMs: START, durationMs: 9, id: 'a', peer: 'cart:8080' },
+      { service: 'cart', kind: 'server', startMs: START, durationMs: 8, id: 'b', parent: 'a' },
+    ]
+    expect(subjectOf('cart:8080', call, known)).toEqual(new Set())
+    for (const board of [database, alone, known]) expect(residualsOf(board, 'inventory')[14]).toBeGreaterThan(5)
   })
 
   it('keeps a bounded number of operations, the rest together', () => {
     const config = { maxOperations: 5 }
-    const spans = requests(600, 20, (s, i) => ({ operation: `GET /item/${s * 20 + i}`, failed: s >= 500 }))
+    const spans = requests(600, 20, (s, i) => ({ operation: `item ${s * 20 + i}`, failed: s >= 500 }))
     const subjects = new Set(run(spans, { config }).map((one) => one.subject))
     expect(subjects).toEqual(new Set(['all requests error ratio', 'other requests error ratio']))
   })
@@ -257,17 +260,20 @@ interface Play {
   readonly board?: ResidualBoard
   readonly size?: number
   readonly restoreEvery?: number
+  /** Of a trace, at the very beginning. */
+  readonly links?: readonly TestSpan[]
 }
 
 function run(
   spans: readonly TestSpan[],
-  { config = {}, board = new ResidualBoard(), size = 1000, restoreEvery = 0 }: Play = {},
+  { config = {}, board = new ResidualBoard(), size = 1000, restoreEvery = 0, links = [] }: Play = {},
 ): Anomaly[] {
   const found: Finding[] = []
   const emit = (finding: Finding): void => void found.push(finding)
   const parsed = spansConfig.parse(config)
   const context = { partition: 0, residuals: board }
   let detector = spansDetector.create(parsed, context)
+  if (links.length > 0) detector.detect(spanBatch('links', links), emit)
   const sorted = [...spans].sort((a, b) => orderOf(a) - orderOf(b))
   const untilMs = orderOf(sorted.at(-1)!) + 18_000
   let next = 0

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { fastestFirst, loadTensorflow, type TensorflowBackend } from '../../src/detect/tensorflow.ts'
+import { fastestFirst, loadTensorflow, type TensorflowBackend } from '../../src/detect/service/tensorflow.ts'
 
 function rememberingLog(): { lines: string[]; info: (fields: unknown, text?: string) => void } {
   const lines: string[] = []

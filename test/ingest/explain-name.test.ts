@@ -72,6 +72,15 @@ describe('why a row is called what it is called', () => {
   })
 })
 
+describe('on a terminal', () => {
+  it('obeys nothing of what it was asked about', () => {
+    const text = explanationText(explainName(naming(), 'metric', [['job', 'a\u001B[2Jb\nservice  root\u202E']]))
+    expect(text).toContain('\\u001b[2J')
+    expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+    expect(text.split('\n').filter((line) => line.startsWith('service'))).toHaveLength(1)
+  })
+})
+
 describe('a row on the command line', () => {
   it.each([
     [

@@ -1,7 +1,7 @@
 /** Remote write as real programs sent it: what each of them is understood to say. */
 import { describe, expect, it } from 'vitest'
 import type { MetricBatch } from '../../src/model.ts'
-import { boundOf, bucketQuantile } from '../../src/detect/histogram.ts'
+import { boundOf, bucketQuantile } from '../../src/detect/series/histogram.ts'
 import { openDoors, recorded, samplesOf } from './doors-fixture.ts'
 
 async function taken(...names: string[]) {

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { Autoencoder, compress, type AutoencoderModel } from '../../src/detect/autoencoder.ts'
-import { readModel } from '../../src/detect/model-files.ts'
+import { Autoencoder, compress, type AutoencoderModel } from '../../src/detect/service/autoencoder.ts'
+import { readModel } from '../../src/detect/service/model-files.ts'
 import { FEATURES } from '../../src/detect/residuals.ts'
-import { syntheticResiduals } from '../../src/detect/synthetic-residuals.ts'
-import { loadTensorflow, type Tensorflow, type TensorflowBackend } from '../../src/detect/tensorflow.ts'
-import { trainAutoencoder, type TrainedModel } from '../../src/detect/train.ts'
+import { syntheticResiduals } from '../../src/detect/service/synthetic-residuals.ts'
+import { loadTensorflow, type Tensorflow, type TensorflowBackend } from '../../src/detect/service/tensorflow.ts'
+import { trainAutoencoder, type TrainedModel } from '../../src/detect/service/train.ts'
 
 const log = { info: () => undefined } as never
 const WIDTH = FEATURES.length

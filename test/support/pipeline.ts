@@ -5,12 +5,13 @@
 import pino from 'pino'
 import { decodeBatch } from '../../src/codec.ts'
 import { detectConfig } from '../../src/detect/config.ts'
-import { loadModels } from '../../src/detect/model-files.ts'
+import { loadModels } from '../../src/detect/service/model-files.ts'
 import { PartitionDetectors } from '../../src/detect/partition.ts'
 import { ingestConfig } from '../../src/ingest/config.ts'
 import type { SourceConfig } from '../../src/ingest/config.ts'
 import type { BulkDoor, Door, DoorRequest } from '../../src/ingest/door.ts'
 import { createDoors } from '../../src/ingest/doors.ts'
+import { replay } from '../../src/ingest/recording/replay.ts'
 import { startKafkaSources } from '../../src/ingest/kafka/kafka-source.ts'
 import type { Anomaly, Finding } from '../../src/model.ts'
 import { Telemetry } from '../../src/telemetry.ts'
@@ -90,6 +91,12 @@ export class Pipeline implements AsyncDisposable {
         values.map(({ value }) => ({ partition: 0, value })),
       )
     }
+  }
+
+  /** A recording, in its own time. */
+  async play(folder: string): Promise<void> {
+    const { endMs } = await replay(folder, this.#door, { tickMs: TICK_MS, tailMs: 600_000 })
+    this.nowMs = endMs
   }
 
   /** What the detectors count. */

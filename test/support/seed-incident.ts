@@ -204,6 +204,20 @@ function anomaliesOf(id: string, onsetMs: number, openedMs: number): Anomaly[] {
       expected: normal,
       volume: 1284 + index,
       points: pointsOf({ normal, worst, noise, startMs, overAfterMs }, onsetMs - 40 * minute, openedMs + 6 * minute),
+      // The last one is as a version told it that did not say how scores come about.
+      ...(index < shapes.length - 1 && {
+        reckoning: {
+          rule: 'deviation',
+          inputs: [
+            ['observed', worst],
+            ['expected', normal],
+            ['spread', (worst - normal) / (5 * rest.score)],
+            ['side', 1],
+            ['threshold', 5],
+          ],
+          oncePerWeeks: 14,
+        },
+      }),
     }
   })
 }

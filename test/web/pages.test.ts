@@ -66,6 +66,21 @@ describe('an incident', () => {
     expect(body).toContain(`formaction="/incidents/${seeded.incident.id}/resolve"`)
   })
 
+  test('says of an anomaly how unlikely it is and how its score was worked out', async () => {
+    const { body } = await get(`/incidents/${seeded.incident.id}`)
+    const [first] = seeded.anomalies
+    expect(body).toContain('by chance about once in 14 weeks for this series')
+    const worked = new RegExp(`<details class="reckoning" id="r-${first!.id}">.*?</details>`, 's').exec(body)![0]
+    const text = worked.replaceAll(/<[^>]+>/g, ' ').replaceAll(/\s+/g, ' ')
+    expect(text).toContain(
+      'How this was worked out Rule deviation : distance from the expected value. Score = (observed − expected) ÷ spread',
+    )
+    expect(text).toMatch(new RegExp(`threshold 5 score ${first!.score} tocsin explain ${first!.id} makes it again`))
+    expect(body.match(/class="reckoning"/g), 'one is from before this was told').toHaveLength(seeded.anomalies.length - 1)
+    const one = (await get(`/api/v1/anomalies/${first!.id}`)).json<{ incident: string; reckoning: unknown }>()
+    expect(one).toMatchObject({ incident: seeded.incident.id, reckoning: { rule: 'deviation', oncePerWeeks: 14 } })
+  })
+
   test('shows a chart for each anomaly, those that are felt first, three of them unfolded', async () => {
     const { body } = await get(`/incidents/${seeded.incident.id}`)
     const charts = [...body.matchAll(/<details class="signal" id="a-([^"]+)"\s*(open)?\s*>/g)]
@@ -140,6 +155,14 @@ describe('what comes from telemetry', () => {
           score: NaN,
           observed: NaN,
           expected: Infinity,
+          reckoning: {
+            rule: evil,
+            inputs: [
+              [evil, NaN],
+              ['__proto__', 1],
+            ],
+            oncePerWeeks: Infinity,
+          },
         },
       },
     ])
@@ -158,6 +181,13 @@ describe('what comes from telemetry', () => {
   test('an address of a change is a link only when it is one of the web', async () => {
     const { body } = await get('/incidents/evil-1')
     expect(body).not.toContain('javascript:')
+  })
+
+  test('an id that is none is told as such', async () => {
+    for (const id of ['nope', '%00', encodeURIComponent(evil)]) {
+      const answer = await get(`/api/v1/anomalies/${id}`)
+      expect([answer.statusCode, answer.json()], id).toEqual([404, { error: 'There is no anomaly with this id.' }])
+    }
   })
 
   test('a flood of anomalies and entries stays a page', async () => {

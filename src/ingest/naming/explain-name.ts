@@ -3,6 +3,7 @@
  * every rule it looks at. For `tocsin explain-name`.
  */
 import { DecodeError } from '../../errors.ts'
+import { shown } from '../../wording.ts'
 import { parseLokiLabels } from '../logs/loki-labels.ts'
 import type { Lookup, NameTrace, NameTrial, Naming } from './naming.ts'
 
@@ -116,7 +117,8 @@ export function explanationText(row: RowExplanation): string {
     const absent = tried.filter((trial) => !saw.includes(trial)).map((trial) => trial.from)
     if (absent.length > 0) lines.push(`  not ${[...new Set(absent)].join(', ')}: not there`)
   }
-  return `${lines.join('\n')}\n`
+  // What is asked about comes from telemetry, pasted into a terminal.
+  return `${lines.map(shown).join('\n')}\n`
 }
 
 function ruleText(trial: NameTrial): string {
