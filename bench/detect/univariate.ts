@@ -13,7 +13,7 @@ import { watchHistory, type WatchedHistory } from '../../src/watch-history.ts'
 import { readCloud, readKpi, readNab, type LabelledSeries } from './data.ts'
 import type { SeriesPicture } from './pictures.ts'
 import { digits, shippedFigures, type SetResult, type Thresholds } from './result.ts'
-import { halvings, justBelow, robustThreshold } from './robust-threshold.ts'
+import { halvings, robustThreshold, steadyThreshold } from './robust-threshold.ts'
 
 export type UnivariateSet = 'nab' | 'kpi' | 'cloud'
 
@@ -62,7 +62,7 @@ function evaluateNab(watched: readonly Watched[], { fit, frozen }: EvaluateOptio
   const perProfile = <T>(of: (name: NabProfileName) => T) =>
     Object.fromEntries(names.map((name) => [name, of(name)])) as Record<NabProfileName, T>
   const best = perProfile((name) => corpus.best(NAB_PROFILES[name]).threshold)
-  const fitted = perProfile((name) => justBelow(best[name]))
+  const fitted = perProfile((name) => steadyThreshold(corpus, NAB_PROFILES[name]))
   const used = (fit ? undefined : frozen.nab) ?? fitted
   const scores = (thresholds: Readonly<Record<NabProfileName, number>>) =>
     perProfile((name) => digits(corpus.score(thresholds[name], NAB_PROFILES[name])))
@@ -72,7 +72,7 @@ function evaluateNab(watched: readonly Watched[], { fit, frozen }: EvaluateOptio
     if (folds.length < 2) return Number.NaN
     return digits(
       nabScaled(
-        folds.map(({ rest, left }) => left.raw(rest.best(profile).threshold, profile)),
+        folds.map(({ rest, left }) => left.raw(steadyThreshold(rest, profile), profile)),
         profile,
       ),
     )

@@ -53,7 +53,7 @@ const DRIFT_ROWS = 20
 const SHAPE_WEIGHT = 0.5
 /** In rows per place of the memory: shingles are mostly of the last so many, a covered value is forgotten every so many. */
 const SHINGLE_ROWS = 30
-const COVERED_ROWS = 20
+const COVERED_ROWS = 15
 const PEAK_ROWS = 5
 /** An incident is told once: who comes later has to be stranger than what is left of the peak. */
 const HOLD_MS = 57_600_000
