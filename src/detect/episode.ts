@@ -49,8 +49,8 @@ export interface Observation {
 /** Says how the score of an observation came about. Called at once, and only for one that is the worst of its anomaly so far. */
 export type Reckon = (worst: Observation) => Reckoning
 
-/** Points kept of every subject, for the part of the chart before the start. 24 bytes each. */
-const HISTORY = 24
+/** Points kept of every subject, for the part of the chart before the start. 24 bytes each, most of what a quiet one costs here. */
+const HISTORY = 12
 const GROWTH = 1.5
 /** Observations that each stand for most of a minute: a third would come when a short fault is over. */
 export const SLOW_MS = 45_000
@@ -192,8 +192,7 @@ export class Episodes {
     for (let i = 0; i < subjects; i++) {
       const slot = this.#slot(from.string())
       this.#counts[slot] = from.u32()
-      this.#times.set(from.f64s().subarray(0, HISTORY), slot * HISTORY)
-      this.#values.set(from.f32s().subarray(0, HISTORY * 4), slot * HISTORY * 4)
+      this.#fill(slot, from.f64s(), from.f32s())
     }
     const episodes = from.count(32)
     for (let i = 0; i < episodes; i++) this.#episodes.set(from.string(), readEpisode(from))
@@ -278,6 +277,17 @@ export class Episodes {
     }
     this.#slots.set(key, slot)
     return slot
+  }
+
+  /** The newest points of a saved ring, which may have been of another size. */
+  #fill(slot: number, times: Float64Array, values: Float32Array): void {
+    const count = this.#counts[slot]!
+    for (let i = Math.max(0, count - Math.min(HISTORY, times.length)); i < count; i++) {
+      const saved = i % Math.max(times.length, 1)
+      const at = slot * HISTORY + (i % HISTORY)
+      this.#times[at] = times[saved]!
+      this.#values.set(values.subarray(saved * 4, saved * 4 + 4), at * 4)
+    }
   }
 
   /** What led up to the start, oldest first, into the chart of an anomaly that has just opened. */

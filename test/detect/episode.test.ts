@@ -153,3 +153,30 @@ test('a snapshot taken anywhere goes on the same way', () => {
     expect(before.all).toEqual(whole)
   }
 })
+
+test.each([5, 24, 30, 47])('of a snapshot that kept more points the newest of %d stay, in order', (count) => {
+  const ring = 24
+  const to = new SnapshotWriter(1)
+  to.u32(1)
+  to.string('k')
+  to.u32(count)
+  const kept = Math.min(ring, count)
+  const times = new Float64Array(kept)
+  const values = new Float32Array(kept * 4)
+  for (let step = 0; step < count; step++) {
+    times[step % ring] = step * STEP_MS
+    values.set([step, step, step, step], (step % ring) * 4)
+  }
+  to.column(times)
+  to.column(values)
+  to.u32(0)
+  const told = new Told({ openAfter: 1 })
+  told.episodes.restore(new SnapshotReader(to.finish(), 'a test', 1))
+  told.episodes.observe('k', SUBJECT, at(count, 2), () => [], told.emit)
+  const { timeMs, expected } = told.all[0]!.points
+  const steps = timeMs.map((ms) => ms / STEP_MS)
+  expect(steps.at(-1)).toBe(count)
+  expect(steps.length).toBeGreaterThan(Math.min(count, 6))
+  expect(steps).toEqual(steps.map((_, i) => count - (steps.length - 1) + i))
+  expect(expected.slice(0, -1)).toEqual(steps.slice(0, -1))
+})
